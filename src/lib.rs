@@ -1,0 +1,3 @@
+//! Tollgate: the gate that an AI agent's runtime passes before every action and every retry.
+
+pub mod vocabulary;

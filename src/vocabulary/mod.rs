@@ -1,0 +1,13 @@
+//! The words that every other room uses: amounts, ids, reasons with their remedies, and the values an admission is
+//! judged by. Nothing here decides anything.
+
+mod amount;
+mod id;
+mod reason;
+
+pub use amount::{Amount, AmountError, Balance, NANOS};
+pub use id::{
+    ActionName, AdmissionId, AgentId, ApiKeyId, BudgetId, EntityId, EntityType, HoldId, IdError, IdempotencyKey,
+    PauseId, RaiseId, RunId, StepName, TeamId, Unit,
+};
+pub use reason::{CODES, Code, CodeRow, Reason, Remedy, RemedyKind, Source, Warning, href, retry_at};
