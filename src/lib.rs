@@ -1,3 +1,4 @@
-//! Tollgate: the gate that an AI agent's runtime passes before every action and every retry.
+//! Tollgate.
 
+pub mod registry;
 pub mod vocabulary;
