@@ -1,4 +1,5 @@
 //! Tollgate.
 
+pub mod admission;
 pub mod registry;
 pub mod vocabulary;
