@@ -1,5 +1,7 @@
 //! Tollgate.
 
 pub mod admission;
+pub mod http;
+pub mod operations;
 pub mod registry;
 pub mod vocabulary;
