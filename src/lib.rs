@@ -1,6 +1,7 @@
 //! Tollgate.
 
 pub mod admission;
+pub mod clock;
 pub mod http;
 pub mod operations;
 pub mod registry;

@@ -2,5 +2,7 @@
 //! on one face and not on another.
 
 mod roles;
+mod secret;
 
 pub use roles::{Forbidden, OPERATIONS, Operation, OperationRow, Principal};
+pub use secret::{SHORTEST_SECRET, Secret, SecretError, sha256};
