@@ -7,3 +7,5 @@ pub mod decide;
 pub mod registry;
 pub mod state;
 pub mod vocabulary;
+
+pub mod policy;
