@@ -1,5 +1,7 @@
-//! Tollgate: the gate that an AI agent's runtime passes before every action and every retry.
+//! Tollgate.
 
+pub mod admission;
 pub mod audit;
+pub mod registry;
 pub mod store;
 pub mod vocabulary;

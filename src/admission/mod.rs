@@ -1,0 +1,14 @@
+//! One question to the gate: what is asked, the document that policy sees, what is masked, and what is recorded.
+//! Where it is *decided* is `decide::admit`.
+
+mod answer;
+mod input;
+mod mask;
+mod record;
+mod request;
+
+pub use answer::{AdmissionAnswer, Decision, HeldBudget, HoldAnswer};
+pub use input::{BudgetAdvice, InputParts, input_document, step_facts};
+pub use mask::{Mask, MaskKey, Masked};
+pub use record::{DecisionRecord, Judged};
+pub use request::{Action, Entity, Kind, Request, RunRef, canonical_json};
