@@ -1,3 +1,5 @@
 //! The embedded store.
 
+pub mod blobs;
 pub mod journal;
+pub mod lock;
