@@ -1,0 +1,32 @@
+//! Expiry: a journalled effect that every batch begins with.
+
+use super::command::Context;
+use crate::budget;
+use crate::registry::Actor;
+use crate::state::{Draft, Effect, Entry};
+use std::sync::Arc;
+
+/// Lets every hold expire whose time has come. Availability excludes it from that instant on: this runs before anything
+/// else of the batch is decided.
+pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
+    let mut effects = Vec::new();
+    for id in draft.due_holds(ctx.now) {
+        let Some(hold) = draft.hold(&id).cloned() else { continue };
+        // A hold that cannot be expired (an account's figures would overflow) stays as it is and keeps counting:
+        // refusing too much is the safe side.
+        let Ok(hold) = budget::expire(&hold, ctx.now, draft) else { continue };
+        effects.push(Effect::Hold(Arc::new(hold)));
+    }
+    if effects.is_empty() {
+        return;
+    }
+    let subject = format!("holds:{}", effects.len());
+    draft.push(Entry {
+        op: "hold.expire".to_owned(),
+        actor: Actor::tollgate(),
+        subject,
+        reason: None,
+        before: None,
+        effects,
+    });
+}

@@ -1,0 +1,21 @@
+//! Where everything is decided: one command, one draft of a batch, one outcome. Pure: the same command on the same state
+//! at the same time decides the same.
+//!
+//! An admission is decided in [`admit`]. [`run`] is the only door: the store calls it for each command of a batch, in
+//! arrival order.
+
+mod admit;
+mod budgets;
+mod command;
+mod expire;
+mod holds;
+mod keys;
+mod registry;
+mod run;
+
+pub use command::{
+    Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, KeyCommand, Limits, NewKey, PolicyVerdict,
+    RaiseCommand, Refusal, RegistryCommand,
+};
+pub use expire::expire_due;
+pub use run::run;

@@ -1,0 +1,48 @@
+//! The one door: from a command to its decision.
+
+use super::command::{Answer, Command, Context, Envelope, Refusal};
+use super::{admit, budgets, expire, holds, keys, registry};
+use crate::state::{Draft, Effect, Entry, PolicySetHead};
+
+/// Decides one command on the draft. On a refusal the draft is as it was.
+pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Result<Answer, Refusal> {
+    let actor = &envelope.actor;
+    match &envelope.command {
+        Command::Admit(admission) => admit::admit(draft, admission, actor, ctx),
+        Command::Hold(id, command) => holds::change(draft, id, command, actor, ctx),
+        Command::Budget(edit) => budgets::edit(draft, edit, actor, ctx),
+        Command::Registry(command) => registry::change(draft, command, actor, ctx),
+        Command::Key(command) => keys::change(draft, command, actor, ctx),
+        Command::PublishPolicySet { digest, reason } => {
+            let replaced = draft.state().policy_set().map(|head| head.digest.clone());
+            if replaced.as_deref() == Some(digest) {
+                return draft.state().policy_set().cloned().map(Answer::PolicySet).ok_or(Refusal::Stale);
+            }
+            let head = PolicySetHead { digest: digest.clone(), since: ctx.now, by: actor.clone(), replaced };
+            draft.push(Entry {
+                op: "policy_set.publish".to_owned(),
+                actor: actor.clone(),
+                subject: format!("policy_set:{digest}"),
+                reason: reason.clone(),
+                before: None,
+                effects: vec![Effect::PolicySet(head.clone())],
+            });
+            Ok(Answer::PolicySet(head))
+        }
+        Command::NoteSeed { file, sha256 } => {
+            draft.push(Entry {
+                op: "seed.note".to_owned(),
+                actor: actor.clone(),
+                subject: format!("seed:{file}"),
+                reason: None,
+                before: None,
+                effects: vec![Effect::Seed { file: file.clone(), sha256: sha256.clone() }],
+            });
+            Ok(Answer::Done)
+        }
+        Command::Tick => {
+            expire::expire_due(draft, ctx);
+            Ok(Answer::Done)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The overlay that a batch is decided on. It reads through to the state; what it has changed itself it sees first.
+//!
+//! Only what admissions and holds change is overlaid. An operation on budgets, the registry, pauses, keys or policy ends
+//! its batch (`Command::ends_batch`), so nothing later in a batch has to see it.
+
+use super::effect::{Changes, Effect, Entry};
+use super::hot::State;
+use super::keys::{KeyEntry, KeyName};
+use crate::budget::{Account, AccountKey, Accounts, Hold, HoldState};
+use crate::vocabulary::{AgentId, HoldId};
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A batch in the making.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    state: &'a State,
+    changes: Changes,
+    holds: HashMap<HoldId, Arc<Hold>>,
+    keys: HashMap<KeyName, Arc<KeyEntry>>,
+    due: BTreeSet<(Timestamp, HoldId)>,
+    open_by_agent: HashMap<AgentId, isize>,
+    open: isize,
+}
+
+impl<'a> Draft<'a> {
+    /// Nothing changed yet.
+    pub fn new(state: &'a State) -> Self {
+        Self {
+            state,
+            changes: Changes::default(),
+            holds: HashMap::new(),
+            keys: HashMap::new(),
+            due: BTreeSet::new(),
+            open_by_agent: HashMap::new(),
+            open: 0,
+        }
+    }
+
+    /// The state below, as it stood before the batch. For what a batch cannot change before its end.
+    pub fn state(&self) -> &'a State {
+        self.state
+    }
+
+    /// What the batch changes so far.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// What the batch changes, in the end.
+    pub fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// A hold as it stands in this batch.
+    pub fn hold(&self, id: &HoldId) -> Option<&Arc<Hold>> {
+        self.holds.get(id).or_else(|| self.state.hold(id))
+    }
+
+    /// A used key that is still remembered.
+    pub fn key(&self, name: &KeyName, now: Timestamp) -> Option<&Arc<KeyEntry>> {
+        self.keys.get(name).or_else(|| self.state.key(name, now))
+    }
+
+    /// Pending holds whose time has come.
+    pub fn due_holds(&self, now: Timestamp) -> Vec<HoldId> {
+        let still_pending = |id: &HoldId| self.hold(id).is_some_and(|h| h.state == HoldState::Pending && h.expires_at <= now);
+        let mut due: Vec<HoldId> = self.state.due_holds(now).filter(|id| still_pending(id)).cloned().collect();
+        let own = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id);
+        due.extend(own.filter(|id| still_pending(id) && !self.in_state_due(id, now)).cloned());
+        due
+    }
+
+    fn in_state_due(&self, id: &HoldId, now: Timestamp) -> bool {
+        self.state.hold(id).is_some_and(|h| h.state == HoldState::Pending && h.expires_at <= now)
+    }
+
+    /// How many holds are pending in all.
+    pub fn open_holds(&self) -> usize {
+        self.state.open_holds().saturating_add_signed(self.open)
+    }
+
+    /// How many holds of one agent are pending.
+    pub fn open_holds_of(&self, agent: &AgentId) -> usize {
+        let change = self.open_by_agent.get(agent).copied().unwrap_or(0);
+        self.state.open_holds_of(agent).saturating_add_signed(change)
+    }
+
+    /// Takes in one operation's outcome. Accounts come by [`Accounts::put_account`], before or after.
+    pub fn push(&mut self, entry: Entry) {
+        for effect in &entry.effects {
+            match effect {
+                Effect::Hold(hold) => self.overlay_hold(hold),
+                Effect::Key(key) => {
+                    self.keys.insert(key.name.clone(), Arc::clone(key));
+                }
+                _ => {}
+            }
+        }
+        self.changes.entries.push(entry);
+    }
+
+    fn overlay_hold(&mut self, hold: &Arc<Hold>) {
+        let pending = |hold: &Hold| isize::from(hold.state == HoldState::Pending);
+        let before = self.hold(&hold.id).map_or(0, |old| pending(old));
+        let change = pending(hold) - before;
+        self.open += change;
+        *self.open_by_agent.entry(hold.agent.clone()).or_default() += change;
+        if hold.state == HoldState::Pending {
+            self.due.insert((hold.expires_at, hold.id.clone()));
+        }
+        self.holds.insert(hold.id.clone(), Arc::clone(hold));
+    }
+}
+
+impl Accounts for Draft<'_> {
+    fn account(&self, key: &AccountKey) -> Option<&Account> {
+        self.changes.accounts.get(key).or_else(|| self.state.account(key))
+    }
+
+    fn put_account(&mut self, account: Account) {
+        self.changes.accounts.insert(account.key.clone(), account);
+    }
+}

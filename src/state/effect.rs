@@ -1,0 +1,108 @@
+//! What a decision changes. The journal is made of these, so their JSON is a stored format: fields are added with a
+//! default, never renamed, and golden files keep it so.
+
+use super::keys::KeyEntry;
+use crate::admission::DecisionRecord;
+use crate::budget::{Account, AccountKey, Budget, Hold};
+use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
+use crate::vocabulary::BudgetId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The policy set in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicySetHead {
+    /// Its digest; its text is stored beside the journal under it.
+    pub digest: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// By whom.
+    pub by: Actor,
+    /// What it took the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
+}
+
+/// A budget's alert threshold was crossed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// The budget.
+    pub budget: BudgetId,
+    /// The account, in its text form.
+    pub account: String,
+    /// The threshold, in percent of the limit in force.
+    pub percent: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One after-value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// A decision was made.
+    Decision(Arc<DecisionRecord>),
+    /// A hold stands so.
+    Hold(Arc<Hold>),
+    /// A key was used.
+    Key(Arc<KeyEntry>),
+    /// A budget stands so.
+    Budget(Arc<Budget>),
+    /// An alert was given.
+    Alert(Alert),
+    /// An agent's record stands so.
+    Agent(Arc<Agent>),
+    /// An entity type's record stands so.
+    EntityType(Arc<EntityTypeRecord>),
+    /// A pause stands so.
+    Pause(Arc<Pause>),
+    /// An API key stands so.
+    ApiKey(Arc<ApiKey>),
+    /// Another policy set is in force.
+    PolicySet(PolicySetHead),
+    /// What the seed files held when they were last read.
+    Seed {
+        /// The file's name.
+        file: String,
+        /// SHA-256 of its text.
+        sha256: String,
+    },
+}
+
+/// One operation in the journal: who did what to what, and what changed by it. The audit record and the effect are
+/// the same write.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The operation: `admit`, `settle`, `budget.raise`, …
+    pub op: String,
+    /// Who.
+    pub actor: Actor,
+    /// On what: `budget:rfq-draft-daily`, `hold:hold_…`.
+    pub subject: String,
+    /// Why, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What stood before, for edits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    /// What stands now.
+    pub effects: Vec<Effect>,
+}
+
+/// All that one batch changes.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Its operations, in order.
+    pub entries: Vec<Entry>,
+    /// The accounts that they touched, as they stand at the batch's end.
+    pub accounts: HashMap<AccountKey, Account>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.accounts.is_empty()
+    }
+}

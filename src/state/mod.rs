@@ -1,0 +1,15 @@
+//! Everything that decisions depend on, as plain values in memory; how an effect changes it; and the overlay that a
+//! batch is decided on before it is durable.
+//!
+//! Architecture invariant: nothing here is changed but by [`State::apply`], and only with effects that are in the
+//! journal. Effects carry absolute after-values: applying one twice changes nothing, and recovery never decides again.
+
+mod draft;
+mod effect;
+mod hot;
+mod keys;
+
+pub use draft::Draft;
+pub use effect::{Alert, Changes, Effect, Entry, PolicySetHead};
+pub use hot::State;
+pub use keys::{FirstAnswer, KeyEntry, KeyName, Operation};
