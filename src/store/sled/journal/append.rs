@@ -96,6 +96,14 @@ impl Journal {
         matches!(self.current, Current::None { .. })
     }
 
+    /// Makes a segment where there is none to write to: what a writer tries before it has a batch decided in vain.
+    pub fn ensure_open(&mut self) -> io::Result<()> {
+        match self.current {
+            Current::None { previous } => self.new_segment(previous),
+            Current::Open { .. } => Ok(()),
+        }
+    }
+
     /// Appends a record that was finished on [`Journal::chain`], and returns when it is durable. After an error the
     /// record is not part of the journal, whatever of it reached the disk, and [`Journal::chain`] is as it was.
     pub fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
