@@ -1,67 +1,13 @@
 //! The journal against a model: whatever fails and wherever it is cut, what was acknowledged is there after a restart,
 //! and what was refused is not.
 
+use crate::faulty_disk::FaultyDisk;
 use proptest::prelude::*;
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use tollgate::audit::{FrameDraft, Fault, WriterId};
-use tollgate::store::sled::journal::{Disk, Journal, JournalError, LogFile, OsDisk, ReadError, cut_torn_end, segments, walk};
+use tollgate::store::sled::journal::{Disk, Journal, JournalError, OsDisk, ReadError, cut_torn_end, segments, walk};
 
 const WRITER: WriterId = WriterId::from_bytes([3; 16]);
-
-/// What goes wrong next; cleared by doing so.
-#[derive(Default, Debug)]
-struct Trouble {
-    /// The next append writes only so many bytes and fails.
-    write_fails_after: Option<usize>,
-    /// The next flush fails.
-    sync_fails: bool,
-    /// So many attempts to make a segment fail.
-    create_fails: usize,
-}
-
-#[derive(Clone, Default)]
-struct FaultyDisk(Arc<Mutex<Trouble>>);
-
-struct FaultyFile(Box<dyn LogFile>, Arc<Mutex<Trouble>>);
-
-impl Disk for FaultyDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        let mut trouble = self.0.lock().unwrap();
-        if trouble.create_fails > 0 {
-            trouble.create_fails -= 1;
-            return Err(io::Error::other("no space"));
-        }
-        // a fresh file's head is written without trouble: only records are disturbed
-        OsDisk.create(path).map(|file| Box::new(FaultyFile(file, Arc::clone(&self.0))) as Box<dyn LogFile>)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        OsDisk.open(path).map(|file| Box::new(FaultyFile(file, Arc::clone(&self.0))) as Box<dyn LogFile>)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        OsDisk.sync_dir(dir)
-    }
-}
-
-impl LogFile for FaultyFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(written) = self.1.lock().unwrap().write_fails_after.take() {
-            self.0.append(&bytes[..written.min(bytes.len())])?;
-            return Err(io::Error::other("write failed"));
-        }
-        self.0.append(bytes)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.1.lock().unwrap().sync_fails) {
-            return Err(io::Error::other("flush failed"));
-        }
-        self.0.sync()
-    }
-}
 
 /// Recovers as a daemon does: reads everything, cuts a torn end off, goes on behind it.
 fn recover(dir: &Path, disk: FaultyDisk, roll_at_bytes: u64) -> (Journal, Vec<Vec<u8>>) {
@@ -134,24 +80,22 @@ proptest! {
                 }
                 Step::FailWrite { written, creates } => {
                     let bytes = payload(number, 200);
-                    {
-                        let mut trouble = disk.0.lock().unwrap();
+                    disk.order(|trouble| {
                         if !journal.is_failed() { trouble.write_fails_after = Some(written); }
                         trouble.create_fails = creates;
-                    }
+                    });
                     refused(append(&mut journal, &bytes), &mut journal, &mut acknowledged, &mut perhaps, bytes);
-                    calm(&disk);
+                    disk.calm();
                     false
                 }
                 Step::FailSync { creates } => {
                     let bytes = payload(number, 50);
-                    {
-                        let mut trouble = disk.0.lock().unwrap();
+                    disk.order(|trouble| {
                         trouble.sync_fails = !journal.is_failed();
                         trouble.create_fails = creates;
-                    }
+                    });
                     refused(append(&mut journal, &bytes), &mut journal, &mut acknowledged, &mut perhaps, bytes);
-                    calm(&disk);
+                    disk.calm();
                     false
                 }
                 Step::Tear { length, written } => {
@@ -187,10 +131,6 @@ proptest! {
         prop_assert!(payloads == acknowledged
             || perhaps.is_some_and(|last| payloads.last() == Some(&last) && payloads.len() == acknowledged.len() + 1));
     }
-}
-
-fn calm(disk: &FaultyDisk) {
-    *disk.0.lock().unwrap() = Trouble::default();
 }
 
 /// After a disturbed append: either it was refused, or the trouble met another call (a segment that rolled) and it was

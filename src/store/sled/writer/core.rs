@@ -4,9 +4,6 @@ use super::queue::CommitFailure;
 use crate::audit::WriterId;
 use crate::store::sled::journal::Appended;
 use jiff::Timestamp;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Decides batches and shows them to readers once they are durable.
 pub trait Core: Send + 'static {
@@ -58,19 +55,4 @@ pub struct Moment {
     pub seq: u64,
     /// Who writes it.
     pub writer: WriterId,
-}
-
-/// The clocks, as values that are called.
-#[derive(Clone)]
-pub struct Clocks {
-    /// The wall clock; `None` while it is not to be trusted (it jumped), and then nothing is committed.
-    pub now: Arc<dyn Fn() -> Option<Timestamp> + Send + Sync>,
-    /// A clock that only measures.
-    pub monotonic: Arc<dyn Fn() -> Duration + Send + Sync>,
-}
-
-impl fmt::Debug for Clocks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clocks").finish_non_exhaustive()
-    }
 }

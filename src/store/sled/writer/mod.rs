@@ -8,6 +8,6 @@ mod core;
 mod queue;
 mod thread;
 
-pub use core::{Clocks, Core, Decided, Moment, Outcome};
+pub use core::{Core, Decided, Moment, Outcome};
 pub use queue::{CommitFailure, Queue, Reply};
 pub use thread::{Settings, Shared, start};

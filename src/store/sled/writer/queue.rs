@@ -1,6 +1,7 @@
 //! The way in: a queue with a bound, and a reply that comes when the batch is durable.
 
-use super::core::{Clocks, Core, Outcome};
+use super::core::{Core, Outcome};
+use crate::clock::Clock;
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
 use std::sync::Arc;
@@ -26,9 +27,6 @@ pub enum CommitFailure<R> {
     /// The daemon is going down.
     #[error("the daemon is going down")]
     Closing,
-    /// The wall clock jumped: nothing is committed until it agrees with the monotonic one again, or an admin confirms.
-    #[error("the clock jumped")]
-    ClockJumped,
     /// It could not be made durable. Nothing of it will be seen.
     #[error("it could not be made durable: {0}")]
     NotDurable(Arc<str>),
@@ -43,7 +41,6 @@ impl<R> CommitFailure<R> {
         match self {
             Self::Busy => Self::Busy,
             Self::Closing => Self::Closing,
-            Self::ClockJumped => Self::ClockJumped,
             Self::NotDurable(why) => Self::NotDurable(Arc::clone(why)),
             Self::Refused(_) | Self::Internal => Self::Internal,
         }
@@ -63,7 +60,7 @@ pub struct Queue<C: Core> {
     sender: RwLock<Option<SyncSender<Job<C>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     depth: Arc<AtomicUsize>,
-    clocks: Clocks,
+    clock: Arc<dyn Clock>,
 }
 
 impl<C: Core> fmt::Debug for Queue<C> {
@@ -77,15 +74,15 @@ impl<C: Core> Queue<C> {
         sender: SyncSender<Job<C>>,
         thread: JoinHandle<()>,
         depth: Arc<AtomicUsize>,
-        clocks: Clocks,
+        clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { sender: RwLock::new(Some(sender)), thread: Mutex::new(Some(thread)), depth, clocks }
+        Self { sender: RwLock::new(Some(sender)), thread: Mutex::new(Some(thread)), depth, clock }
     }
 
     /// Hands a command in. The reply of one that finds the queue full, or closed, is there at once.
     pub fn submit(&self, command: C::Command) -> Reply<C::Answer, C::Refusal> {
         let (reply, receiver) = oneshot::channel();
-        let job = Job { command, reply, queued: (self.clocks.monotonic)() };
+        let job = Job { command, reply, queued: self.clock.monotonic() };
         self.depth.fetch_add(1, Ordering::Relaxed);
         let turned_away = match &*self.sender.read() {
             None => Some((job, CommitFailure::Closing)),

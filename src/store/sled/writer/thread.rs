@@ -1,8 +1,9 @@
 //! The thread itself. Read [`Writer::commit`]: it is the one place where anything becomes durable.
 
-use super::core::{Clocks, Core, Decided, Moment, Outcome};
+use super::core::{Core, Decided, Moment, Outcome};
 use super::queue::{CommitFailure, Job, Queue};
 use crate::audit::{Chain, FrameDraft};
+use crate::clock::ClockGuard;
 use crate::store::sled::journal::{Appended, Journal, JournalError};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -53,7 +54,7 @@ impl Shared {
 pub fn start<C: Core>(
     core: C,
     journal: Journal,
-    clocks: Clocks,
+    clock: Arc<ClockGuard>,
     settings: Settings,
 ) -> io::Result<(Queue<C>, Arc<Shared>)> {
     let (sender, receiver) = sync_channel(settings.queue);
@@ -64,7 +65,7 @@ pub fn start<C: Core>(
         journal,
         receiver,
         settings,
-        clocks: clocks.clone(),
+        clock: Arc::clone(&clock),
         depth: Arc::clone(&depth),
         shared: Arc::clone(&shared),
         commands: Vec::with_capacity(settings.batch),
@@ -72,7 +73,7 @@ pub fn start<C: Core>(
         record: Vec::new(),
     };
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
-    Ok((Queue::new(sender, thread, depth, clocks), shared))
+    Ok((Queue::new(sender, thread, depth, Arc::clone(clock.clock())), shared))
 }
 
 struct Waiting<C: Core> {
@@ -85,7 +86,7 @@ struct Writer<C: Core> {
     journal: Journal,
     receiver: Receiver<Job<C>>,
     settings: Settings,
-    clocks: Clocks,
+    clock: Arc<ClockGuard>,
     depth: Arc<AtomicUsize>,
     shared: Arc<Shared>,
     /// The batch: its commands, and who waits for each of them.
@@ -116,7 +117,7 @@ impl<C: Core> Writer<C> {
     }
 
     fn nothing_due(&self) -> bool {
-        (self.clocks.now)().is_none_or(|now| !self.core.is_due(self.not_before_the_last(now)))
+        !self.core.is_due(self.now())
     }
 
     fn take_batch(&mut self, first: Job<C>) {
@@ -142,13 +143,12 @@ impl<C: Core> Writer<C> {
     fn commit(&mut self) {
         let span = tracing::debug_span!("commit", batch = self.commands.len(), seq = self.journal.chain().seq + 1);
         let _in_span = span.enter();
-        let Some(now) = (self.clocks.now)() else { return self.refuse(&CommitFailure::ClockJumped) };
         if let Err(error) = self.journal.ensure_open() {
             return self.refuse_not_durable(&JournalError::Failed(error));
         }
         let chain = *self.journal.chain();
         let moment =
-            Moment { now: self.not_before_the_last(now), seq: chain.seq + 1, writer: self.journal.writer() };
+            Moment { now: self.now(), seq: chain.seq + 1, writer: self.journal.writer() };
         let mut record = std::mem::take(&mut self.record);
         let mut frame = FrameDraft::new(&mut record);
         let Decided { changes, outcomes } = self.core.decide(&self.commands, &moment, frame.payload());
@@ -171,9 +171,9 @@ impl<C: Core> Writer<C> {
     fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
         let span = tracing::debug_span!("flush", bytes = record.len());
         let place = span.in_scope(|| {
-            let before = (self.clocks.monotonic)();
+            let before = self.clock.clock().monotonic();
             let place = self.journal.append(record, next)?;
-            let took = (self.clocks.monotonic)().saturating_sub(before);
+            let took = self.clock.clock().monotonic().saturating_sub(before);
             metrics::histogram!("tollgate_journal_flush_seconds").record(took.as_secs_f64());
             metrics::counter!("tollgate_journal_bytes_total").increment(record.len() as u64);
             Ok(place)
@@ -183,13 +183,16 @@ impl<C: Core> Writer<C> {
         Ok(place)
     }
 
-    fn not_before_the_last(&self, now: Timestamp) -> Timestamp {
+    /// The batch's time. While the wall clock cannot be trusted no admission comes this far, but holds expire and are
+    /// settled, by the time that the monotonic clock tells.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now().unwrap_or_else(|_| self.clock.steady());
         let last = Timestamp::from_nanosecond(i128::from(self.journal.chain().time_ns)).unwrap_or(Timestamp::MIN);
         now.max(last)
     }
 
     fn answer(&mut self, outcomes: Vec<Outcome<C::Answer, C::Refusal>>) {
-        let now = (self.clocks.monotonic)();
+        let now = self.clock.clock().monotonic();
         self.commands.clear();
         for (waiting, outcome) in self.waiting.drain(..).zip(outcomes) {
             metrics::histogram!("tollgate_commit_seconds").record(now.saturating_sub(waiting.queued).as_secs_f64());
