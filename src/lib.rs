@@ -3,13 +3,11 @@
 pub mod admission;
 pub mod audit;
 pub mod budget;
-pub mod cli;
 pub mod clock;
 pub mod decide;
 pub mod http;
 pub mod operations;
 pub mod policy;
-pub mod policy_dir;
 pub mod registry;
 pub mod state;
 pub mod store;

@@ -74,7 +74,9 @@ impl Lint<'_> {
         for (alias, (path, place)) in &self.facts.imports {
             let parts: Vec<&str> = path.iter().map(String::as_str).collect();
             match parts.as_slice() {
-                ["data"] => self.refuse(*place, "data_whole", "import a part of data, not the whole: it holds every policy"),
+                ["data"] => {
+                    self.refuse(*place, "data_whole", "import a part of data, not the whole: it holds every policy")
+                }
                 ["data", "tollgate", "lib", _, ..] => {
                     if !self.packages.leads_somewhere(&parts[1..]) {
                         self.refuse(*place, "unknown_reference", format!("there is no {}", parts.join(".")));
@@ -84,14 +86,22 @@ impl Lint<'_> {
                 _ => {}
             }
             if self.facts.names().contains(alias.as_str()) {
-                self.refuse(*place, "shadowed_name", format!("a rule of this file is called `{alias}` too; import it `as` something else"));
+                self.refuse(
+                    *place,
+                    "shadowed_name",
+                    format!("a rule of this file is called `{alias}` too; import it `as` something else"),
+                );
             }
         }
     }
 
     fn rule(&mut self, rule: &RuleFacts) {
         if rule.depth > MAX_DEPTH {
-            self.refuse(rule.place, "too_large", format!("expressions are nested deeper than {MAX_DEPTH}; split this rule"));
+            self.refuse(
+                rule.place,
+                "too_large",
+                format!("expressions are nested deeper than {MAX_DEPTH}; split this rule"),
+            );
         }
         if matches!(rule.name.as_str(), "input" | "data") {
             self.refuse(rule.place, "reserved_name", format!("`{}` cannot be the name of a rule", rule.name));
@@ -101,7 +111,11 @@ impl Lint<'_> {
             if matches!(local.as_str(), "input" | "data") {
                 self.refuse(*place, "reserved_name", format!("`{local}` cannot be the name of a variable"));
             } else if self.packages.has_rule(&self.facts.package, local) || self.facts.imports.contains_key(local) {
-                self.refuse(*place, "shadowed_name", format!("this hides the rule or import `{local}`; give it another name"));
+                self.refuse(
+                    *place,
+                    "shadowed_name",
+                    format!("this hides the rule or import `{local}`; give it another name"),
+                );
             }
         }
         for reference in &rule.references {
@@ -117,7 +131,8 @@ impl Lint<'_> {
                 _ => false,
             };
             if !is_value {
-                let message = "outside of tests, `with` may replace parts of input and of data, not functions or policies";
+                let message =
+                    "outside of tests, `with` may replace parts of input and of data, not functions or policies";
                 self.refuse(replaced.place, "with_function", message);
             }
         }
@@ -129,7 +144,11 @@ impl Lint<'_> {
         let Some(name) = ContractRule::ALL.into_iter().find(|name| name.as_str() == rule.name) else {
             let near = ContractRule::ALL.into_iter().find(|name| one_edit_apart(name.as_str(), &rule.name));
             if let Some(near) = near {
-                let message = format!("`{}` is one letter away from `{}`; rename it if it is meant to be another rule", rule.name, near.as_str());
+                let message = format!(
+                    "`{}` is one letter away from `{}`; rename it if it is meant to be another rule",
+                    rule.name,
+                    near.as_str()
+                );
                 self.refuse(rule.place, "near_miss", message);
             }
             return;
@@ -140,13 +159,19 @@ impl Lint<'_> {
                 self.refuse(rule.place, "contract_function", message);
             }
             (ContractRule::Deny | ContractRule::Warn, shape) if rule.dotted || shape != Shape::Set => {
-                let message = format!("`{0}` must be a set (`{0} contains … if …`); any other value denies with policy_output_invalid", rule.name);
+                let message = format!(
+                    "`{0}` must be a set (`{0} contains … if …`); any other value denies with policy_output_invalid",
+                    rule.name
+                );
                 self.warn(rule.place, "contract_shape", message);
             }
             (ContractRule::Allow | ContractRule::AllowWithoutEntity, shape) => {
                 let boolean = matches!(rule.constant, None | Some(regorus::Value::Bool(_)));
                 if rule.dotted || shape == Shape::Set || !boolean {
-                    let message = format!("`{}` must be true or false; any other value denies with policy_output_invalid", rule.name);
+                    let message = format!(
+                        "`{}` must be true or false; any other value denies with policy_output_invalid",
+                        rule.name
+                    );
                     self.warn(rule.place, "contract_shape", message);
                 }
                 let heard = match layer {
@@ -164,9 +189,16 @@ impl Lint<'_> {
 
     fn nothing_to_say(&mut self) {
         let Some(layer) = LayerId::of_package(&self.facts.package) else { return };
-        let says = self.packages.rules_of(&self.facts.package).any(|rule| ContractRule::ALL.iter().any(|name| name.as_str() == rule.name));
+        let says = self
+            .packages
+            .rules_of(&self.facts.package)
+            .any(|rule| ContractRule::ALL.iter().any(|name| name.as_str() == rule.name));
         if !says && layer != LayerId::Base {
-            self.warn(self.facts.package_place, "says_nothing", "this layer defines none of allow, deny, warn: it permits nothing");
+            self.warn(
+                self.facts.package_place,
+                "says_nothing",
+                "this layer defines none of allow, deny, warn: it permits nothing",
+            );
         }
     }
 
@@ -180,10 +212,18 @@ impl Lint<'_> {
                 self.refuse(reference.place, "data_whole", "name a part of data, not the whole: it holds every policy");
             }
             ["data"] => {
-                self.refuse(reference.place, "data_variable", "the first key of data must be a constant: a variable could reach the policies");
+                self.refuse(
+                    reference.place,
+                    "data_variable",
+                    "the first key of data must be a constant: a variable could reach the policies",
+                );
             }
             ["data", keys @ ..] if is_value && self.data_lacks(keys) => {
-                self.warn(reference.place, "unknown_data", format!("no file defines {}: it is undefined", prefix.join(".")));
+                self.warn(
+                    reference.place,
+                    "unknown_data",
+                    format!("no file defines {}: it is undefined", prefix.join(".")),
+                );
             }
             ["input", keys @ ..] if is_value => self.input(reference, keys),
             _ if is_value => {}
@@ -294,7 +334,8 @@ impl Lint<'_> {
     }
 }
 
-const OUTSIDE_LIB: &str = "a policy may refer to libraries (data.tollgate.lib) and to its own rules by name, not to another layer";
+const OUTSIDE_LIB: &str =
+    "a policy may refer to libraries (data.tollgate.lib) and to its own rules by name, not to another layer";
 
 /// The keys of the input document.
 const INPUT: &[&str] =

@@ -97,7 +97,8 @@ impl<'a> Packages<'a> {
                     let node = (package.clone(), rule.name.clone());
                     match self.depth(&node, &mut seen) {
                         Ok(depth) if depth > MAX_CHAIN => {
-                            let message = format!("`{}` and what it calls are nested deeper than {MAX_CHAIN} levels", rule.name);
+                            let message =
+                                format!("`{}` and what it calls are nested deeper than {MAX_CHAIN} levels", rule.name);
                             problems.push(Problem::at(file, rule.place, "too_large", message));
                         }
                         Ok(_) => {}
