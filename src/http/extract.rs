@@ -48,7 +48,9 @@ impl<T: RequestBody> FromRequest for Body<T> {
             let bytes = tokio::time::timeout(timeout, bytes.to_bytes_limited(limit))
                 .await
                 .map_err(|_| Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"))?
-                .map_err(|_| Problem::at(ProblemCode::PayloadTooLarge, "", format!("must be at most {limit} bytes long")))?
+                .map_err(|_| {
+                    Problem::at(ProblemCode::PayloadTooLarge, "", format!("must be at most {limit} bytes long"))
+                })?
                 .map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body ends too early"))?;
             let json = json::parse(&bytes)?;
             Ok(Self { wire: read(&json, "")?, json })

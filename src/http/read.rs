@@ -7,7 +7,9 @@
 use super::json::token;
 use super::problem::{FieldError, Problem, ProblemCode};
 use serde::de::value::{StrDeserializer, StringDeserializer};
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor,
+};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -279,7 +281,8 @@ mod tests {
 
     #[test]
     fn what_fits_is_read() {
-        let body = json!({"list": [{"a/b": 1, "word": "yes"}, {"a/b": 4, "word": null}], "free": {"x": [1, {"y": -2.5}]}});
+        let body =
+            json!({"list": [{"a/b": 1, "word": "yes"}, {"a/b": 4, "word": null}], "free": {"x": [1, {"y": -2.5}]}});
         let outer: Outer = read(&body, "").unwrap();
         assert_eq!(Value::Object(outer.free), body["free"]);
         assert_eq!(outer.list[1].number, 4);
@@ -288,21 +291,42 @@ mod tests {
     #[test]
     fn faults_are_named_by_pointer() {
         for (body, code, errors) in [
-            (json!({"list": [{"a/b": 1}, {"a/b": "x"}]}), "invalid_request", vec![("/list/1/a~1b", "must be a whole number, zero or above, not a text")]),
+            (
+                json!({"list": [{"a/b": 1}, {"a/b": "x"}]}),
+                "invalid_request",
+                vec![("/list/1/a~1b", "must be a whole number, zero or above, not a text")],
+            ),
             (json!({"list": [{"a/b": 1}, {}]}), "invalid_request", vec![("/list/1/a~1b", "is required")]),
             (json!({}), "invalid_request", vec![("/list", "is required")]),
             (json!({"list": {}}), "invalid_request", vec![("/list", "must be a list, not an object")]),
             (json!({"list": [{"a/b": -1}]}), "invalid_request", vec![("/list/0/a~1b", "expected u32")]),
-            (json!({"list": [{"a/b": 1.5}]}), "invalid_request", vec![("/list/0/a~1b", "not a number with a fraction")]),
-            (json!({"list": [{"a/b": 1, "word": "maybe"}]}), "invalid_request", vec![("/list/0/word", "expected `yes` or `no`")]),
-            (json!({"list": [{"a/b": 1, "word": {"yes": 1}}]}), "invalid_request", vec![("/list/0/word", "not an object")]),
+            (
+                json!({"list": [{"a/b": 1.5}]}),
+                "invalid_request",
+                vec![("/list/0/a~1b", "not a number with a fraction")],
+            ),
+            (
+                json!({"list": [{"a/b": 1, "word": "maybe"}]}),
+                "invalid_request",
+                vec![("/list/0/word", "expected `yes` or `no`")],
+            ),
+            (
+                json!({"list": [{"a/b": 1, "word": {"yes": 1}}]}),
+                "invalid_request",
+                vec![("/list/0/word", "not an object")],
+            ),
             (json!({"list": [[1]]}), "invalid_request", vec![("/list/0", "must be an object, not a list")]),
             (json!([]), "invalid_request", vec![("", "must be an object, not a list")]),
             (json!("secret"), "invalid_request", vec![("", "must be an object, not a text")]),
             (
                 json!({"lits": 1, "list": [{"a/b": 1, "c~": {"d": {}}}], "maybe": {"d": 1}}),
                 "unknown_field",
-                vec![("/list/0/c~0", "no such"), ("/lits", "no such"), ("/maybe/a~1b", "is required"), ("/maybe/d", "no such")],
+                vec![
+                    ("/list/0/c~0", "no such"),
+                    ("/lits", "no such"),
+                    ("/maybe/a~1b", "is required"),
+                    ("/maybe/d", "no such"),
+                ],
             ),
         ] {
             let problem = read::<Outer>(&body, "/items/3").unwrap_err();

@@ -178,8 +178,7 @@ impl Principal {
     /// speaks for the agents that it is bound to; any other role that does it is for all agents.
     pub fn bound_agents(&self, operation: Operation) -> Option<&[AgentId]> {
         let agents = self.agents.as_deref()?;
-        let for_all =
-            |role: &Role| *role == Role::Admin || (*role != Runtime && operation.row().roles.contains(role));
+        let for_all = |role: &Role| *role == Role::Admin || (*role != Runtime && operation.row().roles.contains(role));
         if self.roles.iter().any(for_all) { None } else { Some(agents) }
     }
 }

@@ -1,0 +1,44 @@
+//! The audit trail as bytes: canonical JSON, the hash chain, and the format of the journal's files.
+//!
+//! All of it is pure. Given the bytes of the files it says whether every record is whole, in order and chained to the
+//! one before it, and if not, where the first bad place is and what it means. The store writes through it and reads
+//! through it, and so does `tollgate audit verify`, which has nothing but the files.
+//!
+//! Format version 1, all numbers little-endian. A *segment* is a file named after the first record in it:
+//!
+//! | offset | bytes | segment header |
+//! |---|---|---|
+//! | 0 | 8 | `TOLLGATE` |
+//! | 8 | 4 | CRC-32 of the bytes from 12 to 96 |
+//! | 12 | 4 | format version |
+//! | 16 | 16 | id of the writer |
+//! | 32 | 8 | sequence number of the first record |
+//! | 40 | 32 | hash of the record before it (zeros: there is none) |
+//! | 72 | 8 | length of the segment before it, up to its last durable record |
+//! | 80 | 4 | 1 where that segment was abandoned: what follows that length is dead |
+//! | 84 | 12 | zeros |
+//!
+//! | offset | bytes | record |
+//! |---|---|---|
+//! | 0 | 4 | CRC-32 of all that follows in the record |
+//! | 4 | 4 | length of the payload |
+//! | 8 | 8 | sequence number, 1 for the first, then without a gap |
+//! | 16 | 8 | batch time, nanoseconds since 1970 UTC, never less than the one before |
+//! | 24 | 32 | hash of the record before it |
+//! | 56 | n | payload: JSON in UTF-8 |
+//!
+//! The hash of a record is the SHA-256 of all its bytes, checksum and header with it.
+
+mod canonical;
+mod chain;
+mod entry;
+mod frame;
+mod scan;
+mod segment;
+
+pub use canonical::{canonical_digest, canonical_json};
+pub use chain::{Chain, Digest, DigestError, WriterId};
+pub use entry::{Body, EntryView, PAYLOAD_VERSION, PayloadError, parse_body};
+pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD};
+pub use scan::{Damage, End, Extent, Fault, scan};
+pub use segment::{FORMAT_VERSION, Previous, SEGMENT_HEADER, SegmentHeader, file_name, first_seq};

@@ -1,0 +1,3 @@
+//! Where answers become durable.
+
+pub mod sled;

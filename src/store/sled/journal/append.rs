@@ -1,0 +1,166 @@
+//! Writing: one record a batch, durable before the call returns; segments that roll, and that are abandoned when a
+//! write fails.
+
+use super::{Disk, LogFile, Walk};
+use crate::audit::{Chain, Previous, SEGMENT_HEADER, SegmentHeader, WriterId, file_name};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The journal, open for writing.
+pub struct Journal {
+    disk: Box<dyn Disk>,
+    dir: PathBuf,
+    writer: WriterId,
+    /// The last durable record.
+    chain: Chain,
+    current: Current,
+    /// A segment as long as this is full.
+    roll_at_bytes: u64,
+}
+
+enum Current {
+    /// Appended to.
+    Open { file: Box<dyn LogFile>, first_seq: u64, length: u64, previous: Previous },
+    /// The last one was abandoned, and a new one could not be made yet, or none has been made at all.
+    None { previous: Previous },
+}
+
+/// A record was not made durable. What it holds must not be seen by anybody.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The write or flush failed; the segment was abandoned and a new one is open, so the next record may well succeed.
+    #[error("the journal could not be written: {0}")]
+    Write(io::Error),
+    /// There is no segment to write to, and none can be made.
+    #[error("no journal segment can be made: {0}")]
+    Failed(io::Error),
+}
+
+/// Where a record went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// First record of its segment.
+    pub segment: u64,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// The segment that was sealed before it, by its first record.
+    pub sealed: Option<u64>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("dir", &self.dir).field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Goes on behind what was read of `dir` (whose torn end, if it had one, was cut off). What is there is flushed
+    /// first: a record that a killed process left in the page cache counts from here on.
+    pub fn open(
+        disk: Box<dyn Disk>,
+        dir: &Path,
+        walked: &Walk,
+        new_writer: WriterId,
+        roll_at_bytes: u64,
+    ) -> io::Result<Self> {
+        let current = match walked.segments.last() {
+            None => Current::None { previous: Previous::NONE },
+            Some(last) => {
+                let mut file = disk.open(&last.path)?;
+                file.sync()?;
+                let (first_seq, length, previous) = (last.header.first_seq, last.length, last.header.previous);
+                Current::Open { file, first_seq, length, previous }
+            }
+        };
+        disk.sync_dir(dir)?;
+        let writer = walked.segments.last().map_or(new_writer, |last| last.header.writer);
+        let mut journal = Self { disk, dir: dir.to_owned(), writer, chain: walked.chain, current, roll_at_bytes };
+        if let Current::None { previous } = journal.current {
+            journal.new_segment(previous)?;
+        }
+        Ok(journal)
+    }
+
+    /// Who writes it.
+    pub const fn writer(&self) -> WriterId {
+        self.writer
+    }
+
+    /// The last durable record: what the next one is built to follow.
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Whether there is no segment to write to.
+    pub const fn is_failed(&self) -> bool {
+        matches!(self.current, Current::None { .. })
+    }
+
+    /// Makes a segment where there is none to write to: what a writer tries before it has a batch decided in vain.
+    pub fn ensure_open(&mut self) -> io::Result<()> {
+        match self.current {
+            Current::None { previous } => self.new_segment(previous),
+            Current::Open { .. } => Ok(()),
+        }
+    }
+
+    /// Appends a record that was finished on [`Journal::chain`], and returns when it is durable. After an error the
+    /// record is not part of the journal, whatever of it reached the disk, and [`Journal::chain`] is as it was.
+    pub fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
+        let sealed = self.make_room().map_err(JournalError::Failed)?;
+        let Current::Open { file, first_seq, length, previous } = &mut self.current else {
+            return Err(JournalError::Failed(io::Error::other("no segment is open")));
+        };
+        match file.append(record).and_then(|()| file.sync()) {
+            Ok(()) => {
+                let appended = Appended { segment: *first_seq, offset: *length, sealed };
+                *length += record.len() as u64;
+                self.chain = next;
+                Ok(appended)
+            }
+            Err(error) => {
+                // after a failed flush nobody knows what the file holds: it is never written again. One that holds no
+                // durable record is replaced by the new one, which has its name.
+                let previous = if *first_seq == self.chain.seq + 1 {
+                    *previous
+                } else {
+                    Previous { length: *length, abandoned: true }
+                };
+                self.current = Current::None { previous };
+                match self.new_segment(previous) {
+                    Ok(()) => Err(JournalError::Write(error)),
+                    Err(again) => Err(JournalError::Failed(again)),
+                }
+            }
+        }
+    }
+
+    /// Sees to it that a segment with room is open. Returns the one that was sealed.
+    fn make_room(&mut self) -> io::Result<Option<u64>> {
+        match self.current {
+            Current::None { previous } => self.new_segment(previous).map(|()| None),
+            Current::Open { first_seq, length, .. }
+                if length >= self.roll_at_bytes && first_seq != self.chain.seq + 1 =>
+            {
+                self.new_segment(Previous { length, abandoned: false }).map(|()| Some(first_seq))
+            }
+            Current::Open { .. } => Ok(None),
+        }
+    }
+
+    /// Makes the segment that follows the last durable record. It gets its name when its head is durable, so that a
+    /// segment without a whole head is never a crash's doing.
+    fn new_segment(&mut self, previous: Previous) -> io::Result<()> {
+        let first_seq = self.chain.seq + 1;
+        let header = SegmentHeader { writer: self.writer, first_seq, previous_hash: self.chain.head, previous };
+        let path = self.dir.join(file_name(first_seq));
+        let fresh = path.with_extension("seg.new");
+        let mut file = self.disk.create(&fresh)?;
+        file.append(&header.encode())?;
+        file.sync()?;
+        self.disk.rename(&fresh, &path)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.current = Current::Open { file, first_seq, length: SEGMENT_HEADER as u64, previous };
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The few calls that the journal makes to the file system, behind a trait, so that tests can make them fail.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Makes segment files durable.
+pub trait Disk: Send {
+    /// A new, empty file, in place of one of that name.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// A file that is there, to be written at its end.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// Gives a file another name, in place of one of that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// A file that only grows.
+pub trait LogFile: Send {
+    /// Writes all of it at the end.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Returns when everything written is on stable storage.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDisk;
+
+impl Disk for OsDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        // a stale file of that name was never part of the journal; append mode needs it gone first
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Box::new(OpenOptions::new().append(true).create_new(true).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl LogFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        // the length is metadata that fdatasync does flush: a file could not be read back without it
+        self.sync_data()
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading: every segment of a directory in order, every record checked on the way. The start, `audit verify`, exports
+//! and backups all read through [`walk`].
+
+use crate::audit::{
+    Chain, Damage, End, Extent, Fault, Frame, SEGMENT_HEADER, SegmentHeader, WriterId, file_name, first_seq, scan,
+};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// What a walk found.
+#[derive(Debug)]
+pub struct Walk {
+    /// The last record.
+    pub chain: Chain,
+    /// The segments, in order.
+    pub segments: Vec<Segment>,
+    /// The end that a crash left of the last one.
+    pub torn: Option<Torn>,
+}
+
+/// One segment, as far as it is good.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its head.
+    pub header: SegmentHeader,
+    /// Bytes up to the end of its last good record.
+    pub length: u64,
+    /// Bytes behind that, which count for nothing.
+    pub dropped: u64,
+    /// Its last record; one less than its first where it has none.
+    pub last_seq: u64,
+}
+
+/// An end cut short by a crash. Nobody ever got an answer from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// The last segment's file.
+    pub path: PathBuf,
+    /// Where its last good record ends.
+    pub offset: u64,
+    /// Bytes behind that.
+    pub bytes: u64,
+}
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First record of its segment.
+    pub segment: u64,
+    /// Where in the file it begins.
+    pub offset: u64,
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A file cannot be read.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A bad place.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+}
+
+/// The segment files of a directory, by their first record, in order. Other files are not looked at.
+pub fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, ReadError> {
+    let io = |error| ReadError::Io { path: dir.to_owned(), error };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if let Some(seq) = entry.file_name().to_str().and_then(first_seq) {
+            found.push((seq, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Reads every segment of `dir` and gives every record to `visit`, in order.
+pub fn walk(dir: &Path, visit: &mut dyn FnMut(Place, &Frame<'_>) -> Result<(), String>) -> Result<Walk, ReadError> {
+    let files = segments(dir)?;
+    let mut walk = Walk { chain: Chain::START, segments: Vec::with_capacity(files.len()), torn: None };
+    let mut writer = None;
+    for (index, (seq, path)) in files.iter().enumerate() {
+        let next = files.get(index + 1).map(|(seq, path)| read_header(*seq, path)).transpose()?;
+        let bytes = fs::read(path).map_err(|error| ReadError::Io { path: path.clone(), error })?;
+        let name = file_name(*seq);
+        let end = next.as_ref().map_or(End::Open, End::Sealed);
+        let extent = scan(&name, &bytes, end, &mut walk.chain, &mut |offset, frame| {
+            visit(Place { segment: *seq, offset }, frame)
+        })?;
+        let header = decode(*seq, &bytes)?;
+        same_writer(&name, &mut writer, &header)?;
+        walk.segments.push(segment(path, header, extent, walk.chain.seq));
+    }
+    if let Some(Segment { path, length: offset, dropped: bytes @ 1.., .. }) = walk.segments.last() {
+        walk.torn = Some(Torn { path: path.clone(), offset: *offset, bytes: *bytes });
+    }
+    Ok(walk)
+}
+
+/// Cuts the torn end off, durably.
+pub fn cut_torn_end(torn: &Torn) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(&torn.path)?;
+    file.set_len(torn.offset)?;
+    file.sync_all()
+}
+
+fn segment(path: &Path, header: SegmentHeader, extent: Extent, last_seq: u64) -> Segment {
+    Segment { path: path.to_owned(), header, length: extent.length, dropped: extent.dropped, last_seq }
+}
+
+fn read_header(seq: u64, path: &Path) -> Result<SegmentHeader, ReadError> {
+    let io = |error| ReadError::Io { path: path.to_owned(), error };
+    let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
+    File::open(path).map_err(io)?.take(SEGMENT_HEADER as u64).read_to_end(&mut bytes).map_err(io)?;
+    Ok(decode(seq, &bytes)?)
+}
+
+fn decode(seq: u64, bytes: &[u8]) -> Result<SegmentHeader, Damage> {
+    SegmentHeader::decode(bytes).map_err(|error| Damage {
+        file: file_name(seq),
+        offset: 0,
+        seq,
+        fault: Fault::Header(error),
+    })
+}
+
+fn same_writer(name: &str, writer: &mut Option<WriterId>, header: &SegmentHeader) -> Result<(), Damage> {
+    let expected = *writer.get_or_insert(header.writer);
+    if expected == header.writer {
+        return Ok(());
+    }
+    let fault = Fault::Writer { expected, found: header.writer };
+    Err(Damage { file: name.to_owned(), offset: 0, seq: header.first_seq, fault })
+}

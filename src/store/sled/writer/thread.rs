@@ -1,0 +1,234 @@
+//! The thread itself. Read [`Writer::commit`]: it is the one place where anything becomes durable.
+
+use super::core::{Core, Decided, Moment, Outcome};
+use super::queue::{CommitFailure, Job, Queue};
+use crate::audit::{Chain, FrameDraft};
+use crate::clock::ClockGuard;
+use crate::store::sled::journal::{Appended, Journal, JournalError};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// How the writer works.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How many commands may wait.
+    pub queue: usize,
+    /// How many one batch takes at most.
+    pub batch: usize,
+    /// How often an idle writer looks whether something is due.
+    pub tick: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { queue: 4096, batch: 512, tick: Duration::from_millis(250) }
+    }
+}
+
+/// What others may know of the writer.
+#[derive(Debug)]
+pub struct Shared {
+    chain: Mutex<Chain>,
+    failure: Mutex<Option<Arc<str>>>,
+}
+
+impl Shared {
+    /// The last durable record.
+    pub fn chain(&self) -> Chain {
+        *self.chain.lock()
+    }
+
+    /// Why nothing can be made durable at present; `None` while it can.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.failure.lock().clone()
+    }
+}
+
+/// Starts the writer behind this journal.
+pub fn start<C: Core>(
+    core: C,
+    journal: Journal,
+    clock: Arc<ClockGuard>,
+    settings: Settings,
+) -> io::Result<(Queue<C>, Arc<Shared>)> {
+    let (sender, receiver) = sync_channel(settings.queue);
+    let depth = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::new(Shared { chain: Mutex::new(*journal.chain()), failure: Mutex::new(None) });
+    let writer = Writer {
+        core,
+        journal,
+        receiver,
+        settings,
+        clock: Arc::clone(&clock),
+        depth: Arc::clone(&depth),
+        shared: Arc::clone(&shared),
+        commands: Vec::with_capacity(settings.batch),
+        waiting: Vec::with_capacity(settings.batch),
+        record: Vec::new(),
+    };
+    let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
+    Ok((Queue::new(sender, thread, depth, Arc::clone(clock.clock())), shared))
+}
+
+struct Waiting<C: Core> {
+    reply: tokio::sync::oneshot::Sender<Outcome<C::Answer, C::Refusal>>,
+    queued: Duration,
+}
+
+struct Writer<C: Core> {
+    core: C,
+    journal: Journal,
+    receiver: Receiver<Job<C>>,
+    settings: Settings,
+    clock: Arc<ClockGuard>,
+    depth: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    /// The batch: its commands, and who waits for each of them.
+    commands: Vec<C::Command>,
+    waiting: Vec<Waiting<C>>,
+    /// The record being built; kept, so that its memory is.
+    record: Vec<u8>,
+}
+
+impl<C: Core> Writer<C> {
+    /// Ends when the queue is closed and empty.
+    fn run(mut self) {
+        loop {
+            match self.receiver.recv_timeout(self.settings.tick) {
+                Ok(job) => self.take_batch(job),
+                Err(RecvTimeoutError::Timeout) if self.nothing_due() => continue,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit()));
+            if committed.is_err() {
+                // deciding is caught where it happens; this came from between the journal and the readers, whose state
+                // may be half changed: nothing is committed on top of it
+                self.poison();
+                return;
+            }
+        }
+    }
+
+    fn nothing_due(&self) -> bool {
+        !self.core.is_due(self.now())
+    }
+
+    fn take_batch(&mut self, first: Job<C>) {
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            let last = self.core.ends_batch(&job.command);
+            self.commands.push(job.command);
+            self.waiting.push(Waiting { reply: job.reply, queued: job.queued });
+            if !last && self.commands.len() < self.settings.batch {
+                next = self.receiver.try_recv().ok();
+            }
+        }
+        let depth = self.depth.fetch_sub(self.commands.len(), Ordering::Relaxed) - self.commands.len();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        {
+            metrics::gauge!("tollgate_commit_queue_depth").set(depth as f64);
+            metrics::histogram!("tollgate_commit_batch_size").record(self.commands.len() as f64);
+        }
+    }
+
+    /// Decides the batch, makes it durable, shows it, answers. In this order: nobody hears or sees anything that is not
+    /// on stable storage.
+    fn commit(&mut self) {
+        let span = tracing::debug_span!("commit", batch = self.commands.len(), seq = self.journal.chain().seq + 1);
+        let _in_span = span.enter();
+        if let Err(error) = self.journal.ensure_open() {
+            return self.refuse_not_durable(&JournalError::Failed(error));
+        }
+        let chain = *self.journal.chain();
+        let moment = Moment { now: self.now(), seq: chain.seq + 1, writer: self.journal.writer() };
+        let mut record = std::mem::take(&mut self.record);
+        let mut frame = FrameDraft::new(&mut record);
+        let Decided { changes, outcomes } = self.core.decide(&self.commands, &moment, frame.payload());
+        debug_assert_eq!(outcomes.len(), self.commands.len(), "one outcome for each command");
+        let durable = match changes {
+            None => Ok(()),
+            Some(changes) => frame
+                .finish(&chain, nanoseconds(moment.now))
+                .map_err(|error| JournalError::Write(io::Error::other(error)))
+                .and_then(|next| self.append(&record, next))
+                .map(|place| self.core.merge(changes, &moment, &place)),
+        };
+        self.record = record;
+        match durable {
+            Ok(()) => self.answer(outcomes),
+            Err(error) => self.refuse_not_durable(&error),
+        }
+    }
+
+    fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
+        let span = tracing::debug_span!("flush", bytes = record.len());
+        let place = span.in_scope(|| {
+            let before = self.clock.clock().monotonic();
+            let place = self.journal.append(record, next)?;
+            let took = self.clock.clock().monotonic().saturating_sub(before);
+            metrics::histogram!("tollgate_journal_flush_seconds").record(took.as_secs_f64());
+            metrics::counter!("tollgate_journal_bytes_total").increment(record.len() as u64);
+            Ok(place)
+        })?;
+        *self.shared.chain.lock() = next;
+        *self.shared.failure.lock() = None;
+        Ok(place)
+    }
+
+    /// The batch's time. While the wall clock cannot be trusted no admission comes this far, but holds expire and are
+    /// settled, by the time that the monotonic clock tells.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now().unwrap_or_else(|_| self.clock.steady());
+        let last = Timestamp::from_nanosecond(i128::from(self.journal.chain().time_ns)).unwrap_or(Timestamp::MIN);
+        now.max(last)
+    }
+
+    fn answer(&mut self, outcomes: Vec<Outcome<C::Answer, C::Refusal>>) {
+        let now = self.clock.clock().monotonic();
+        self.commands.clear();
+        for (waiting, outcome) in self.waiting.drain(..).zip(outcomes) {
+            metrics::histogram!("tollgate_commit_seconds").record(now.saturating_sub(waiting.queued).as_secs_f64());
+            // who no longer waits finds the answer under the same key
+            let _ = waiting.reply.send(outcome);
+        }
+    }
+
+    fn refuse_not_durable(&mut self, error: &JournalError) {
+        tracing::error!(%error, batch = self.commands.len(), "a batch could not be made durable; it was refused");
+        metrics::counter!("tollgate_journal_failures_total").increment(1);
+        let why: Arc<str> = error.to_string().into();
+        *self.shared.failure.lock() = self.journal.is_failed().then(|| Arc::clone(&why));
+        self.refuse(&CommitFailure::NotDurable(why));
+    }
+
+    /// Refuses the whole batch: also what only repeated an earlier answer, for that may have been made in this batch.
+    fn refuse(&mut self, why: &CommitFailure<C::Refusal>) {
+        self.commands.clear();
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.reply.send(Err(why.without_refusal()));
+        }
+    }
+
+    fn poison(&mut self) {
+        tracing::error!("the writer stopped: what it wrote could not be shown to readers; restart the daemon");
+        let why: Arc<str> = "the writer stopped after an internal error; the daemon must be restarted".into();
+        *self.shared.failure.lock() = Some(Arc::clone(&why));
+        self.refuse(&CommitFailure::NotDurable(Arc::clone(&why)));
+        while let Ok(job) = self.receiver.recv() {
+            self.depth.fetch_sub(1, Ordering::Relaxed);
+            let _ = job.reply.send(Err(CommitFailure::NotDurable(Arc::clone(&why))));
+        }
+    }
+}
+
+/// A batch's time as the record carries it. Times beyond the year 2262 do not fit, and stay at the end.
+fn nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
