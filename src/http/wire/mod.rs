@@ -2,3 +2,6 @@
 //! public JSON is never a domain type by accident.
 
 pub mod admission;
+pub mod budget;
+pub mod hold;
+pub mod registry;
