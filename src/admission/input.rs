@@ -48,10 +48,7 @@ pub fn input_document(parts: &InputParts<'_>) -> Value {
     };
     input.insert("kind".to_owned(), kind.into());
     input.insert("agent".to_owned(), agent_document(&request.agent, parts.agent, parts.now));
-    input.insert(
-        "action".to_owned(),
-        json!({"name": request.action.name, "properties": request.action.properties}),
-    );
+    input.insert("action".to_owned(), json!({"name": request.action.name, "properties": request.action.properties}));
     if let Some(entity) = &request.entity {
         input.insert(
             "entity".to_owned(),

@@ -46,7 +46,9 @@ pub enum Fault {
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// Of another state directory.
-    #[error("the segment belongs to writer {found}, and the ones before it to {expected}: files of two states are mixed")]
+    #[error(
+        "the segment belongs to writer {found}, and the ones before it to {expected}: files of two states are mixed"
+    )]
     Writer {
         /// The writer of the segments before.
         expected: WriterId,

@@ -99,7 +99,7 @@ fn asked_before(draft: &Draft<'_>, ask: &Admit, ctx: &Context<'_>) -> Result<Opt
         Some(entry) => Err(Refusal::IdempotencyConflict {
             admission: match &entry.first {
                 FirstAnswer::Admission(id) => Some(id.clone()),
-                FirstAnswer::Raise(_) => None,
+                FirstAnswer::Raise(..) => None,
             },
         }),
     }
@@ -131,7 +131,8 @@ fn stops(draft: &Draft<'_>, request: &Request, team: Option<&TeamId>, now: Times
         state.pauses_in_force(now).filter(|pause| covers(pause)).map(|pause| paused(pause)).collect();
     if state.mode_of(&request.agent, now) == Mode::Paused {
         let why = state.agent(&request.agent).and_then(|agent| agent.mode_reason.clone());
-        let message = format!("Agent {} is paused: {}.", request.agent, why.as_deref().unwrap_or("no reason was given"));
+        let message =
+            format!("Agent {} is paused: {}.", request.agent, why.as_deref().unwrap_or("no reason was given"));
         reasons.push(Reason::of(Code::Paused, message, format!("agent:{}", request.agent)));
     }
     reasons
@@ -231,7 +232,12 @@ fn remember_key(id: &AdmissionId, ask: &Admit, answer: &AdmissionAnswer, effects
     effects.push(Effect::Key(Arc::new(entry)));
 }
 
-fn record(id: AdmissionId, ask: &Admit, answer: &AdmissionAnswer, ctx: &Context<'_>) -> Result<DecisionRecord, Refusal> {
+fn record(
+    id: AdmissionId,
+    ask: &Admit,
+    answer: &AdmissionAnswer,
+    ctx: &Context<'_>,
+) -> Result<DecisionRecord, Refusal> {
     let request = &ask.request;
     let text = serde_json::value::to_raw_value(answer)
         .map_err(|error| Refusal::Invalid { pointer: String::new(), message: error.to_string() })?;

@@ -1,5 +1,6 @@
 //! What can be asked of the state, what it answers, and why it may refuse.
 
+use crate::admission::{AdmissionAnswer, DecisionRecord};
 use crate::admission::{Judged, Request};
 use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, Raise};
 use crate::registry::{
@@ -10,7 +11,6 @@ use crate::vocabulary::{
     AdmissionId, AgentId, Amount, ApiKeyId, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId, Reason,
     Unit, Warning,
 };
-use crate::admission::{AdmissionAnswer, DecisionRecord};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

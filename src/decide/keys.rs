@@ -6,7 +6,12 @@ use crate::state::{Draft, Effect, Entry};
 use std::sync::Arc;
 
 /// Decides one change of the API keys.
-pub(super) fn change(draft: &mut Draft<'_>, command: &KeyCommand, actor: &Actor, ctx: &Context<'_>) -> Result<Answer, Refusal> {
+pub(super) fn change(
+    draft: &mut Draft<'_>,
+    command: &KeyCommand,
+    actor: &Actor,
+    ctx: &Context<'_>,
+) -> Result<Answer, Refusal> {
     let (op, key) = match command {
         KeyCommand::Create(new) => {
             if draft.state().api_key(&new.id).is_some() {

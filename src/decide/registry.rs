@@ -28,7 +28,14 @@ pub(super) fn change(
     }
 }
 
-fn entry(op: &str, actor: &Actor, subject: String, reason: Option<String>, before: Option<Value>, effect: Effect) -> Entry {
+fn entry(
+    op: &str,
+    actor: &Actor,
+    subject: String,
+    reason: Option<String>,
+    before: Option<Value>,
+    effect: Effect,
+) -> Entry {
     Entry { op: op.to_owned(), actor: actor.clone(), subject, reason, before, effects: vec![effect] }
 }
 
@@ -140,8 +147,7 @@ fn remove_entity_type(
 ) -> Result<Answer, Refusal> {
     let found = draft.state().entity_type(name).cloned();
     let old = found.ok_or_else(|| Refusal::NotFound { what: "entity type", id: name.to_string() })?;
-    let record =
-        EntityTypeRecord { removed: true, revision: old.revision + 1, updated_at: ctx.now, ..(*old).clone() };
+    let record = EntityTypeRecord { removed: true, revision: old.revision + 1, updated_at: ctx.now, ..(*old).clone() };
     let record = Arc::new(record);
     let effect = Effect::EntityType(Arc::clone(&record));
     draft.push(entry("entity_type.remove", actor, format!("entity_type:{name}"), None, as_json(Some(&old)), effect));

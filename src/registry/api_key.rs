@@ -26,6 +26,18 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 6] =
         [Self::Runtime, Self::Operator, Self::PolicyAdmin, Self::BudgetAdmin, Self::Auditor, Self::Admin];
+
+    /// As it stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Operator => "operator",
+            Self::PolicyAdmin => "policy_admin",
+            Self::BudgetAdmin => "budget_admin",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// The roles of a key.

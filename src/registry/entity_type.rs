@@ -180,12 +180,17 @@ mod tests {
             spec(json!({"properties": {"a": {"pattern": "(a)\\1"}}})).validate(),
             Err(SchemaError::Invalid(_))
         ));
-        assert!(spec(json!({"$defs": {"d": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/d"}}})).validate().is_ok());
+        assert!(
+            spec(json!({"$defs": {"d": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/d"}}}))
+                .validate()
+                .is_ok()
+        );
     }
 
     #[test]
     fn faults_name_the_missing_field() {
-        let validator = compile_schema(&json!({"required": ["due_date"], "properties": {"n": {"type": "integer"}}})).unwrap();
+        let validator =
+            compile_schema(&json!({"required": ["due_date"], "properties": {"n": {"type": "integer"}}})).unwrap();
         let mut faults = SchemaFault::all(&validator, &json!({"n": "secret"}));
         faults.sort_by(|a, b| a.pointer.cmp(&b.pointer));
         assert_eq!(faults[0].pointer, "/due_date");
@@ -196,7 +201,9 @@ mod tests {
 
     #[test]
     fn masked_properties_are_found_at_any_depth() {
-        let spec = spec(json!({"properties": {"a/b": {"x-tollgate-mask": true}, "c": {"properties": {"d": {"x-tollgate-mask": true}}}}}));
+        let spec = spec(
+            json!({"properties": {"a/b": {"x-tollgate-mask": true}, "c": {"properties": {"d": {"x-tollgate-mask": true}}}}}),
+        );
         assert_eq!(spec.masked_pointers(), ["/a~1b", "/c/d"]);
     }
 

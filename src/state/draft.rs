@@ -6,8 +6,8 @@
 use super::effect::{Changes, Effect, Entry};
 use super::hot::State;
 use super::keys::{KeyEntry, KeyName};
-use crate::budget::{Account, AccountKey, Accounts, Hold, HoldState};
-use crate::vocabulary::{AgentId, HoldId};
+use crate::budget::{Account, AccountKey, Accounts, Budget, Hold, HoldState};
+use crate::vocabulary::{AgentId, BudgetId, HoldId};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -65,7 +65,8 @@ impl<'a> Draft<'a> {
 
     /// Pending holds whose time has come.
     pub fn due_holds(&self, now: Timestamp) -> Vec<HoldId> {
-        let still_pending = |id: &HoldId| self.hold(id).is_some_and(|h| h.state == HoldState::Pending && h.expires_at <= now);
+        let still_pending =
+            |id: &HoldId| self.hold(id).is_some_and(|h| h.state == HoldState::Pending && h.expires_at <= now);
         let mut due: Vec<HoldId> = self.state.due_holds(now).filter(|id| still_pending(id)).cloned().collect();
         let own = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id);
         due.extend(own.filter(|id| still_pending(id) && !self.in_state_due(id, now)).cloned());
@@ -115,6 +116,10 @@ impl<'a> Draft<'a> {
 }
 
 impl Accounts for Draft<'_> {
+    fn budget(&self, id: &BudgetId) -> Option<&Arc<Budget>> {
+        self.state.budget(id)
+    }
+
     fn account(&self, key: &AccountKey) -> Option<&Account> {
         self.changes.accounts.get(key).or_else(|| self.state.account(key))
     }

@@ -3,9 +3,8 @@
 
 use super::keys::KeyEntry;
 use crate::admission::DecisionRecord;
-use crate::budget::{Account, AccountKey, Budget, Hold};
+use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
-use crate::vocabulary::BudgetId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -23,19 +22,6 @@ pub struct PolicySetHead {
     /// What it took the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
-}
-
-/// A budget's alert threshold was crossed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alert {
-    /// The budget.
-    pub budget: BudgetId,
-    /// The account, in its text form.
-    pub account: String,
-    /// The threshold, in percent of the limit in force.
-    pub percent: u32,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// One after-value.

@@ -266,6 +266,10 @@ impl State {
 }
 
 impl Accounts for State {
+    fn budget(&self, id: &BudgetId) -> Option<&Arc<Budget>> {
+        self.budgets.get(id)
+    }
+
     fn account(&self, key: &AccountKey) -> Option<&Account> {
         self.accounts.get(key)
     }

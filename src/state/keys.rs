@@ -1,6 +1,6 @@
 //! Idempotency keys: what was asked under a key, and which answer it got.
 
-use crate::vocabulary::{AdmissionId, AgentId, ApiKeyId, IdempotencyKey, RaiseId};
+use crate::vocabulary::{AdmissionId, AgentId, ApiKeyId, BudgetId, IdempotencyKey, RaiseId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub enum FirstAnswer {
     /// A recorded decision.
     Admission(AdmissionId),
     /// A raise.
-    Raise(RaiseId),
+    Raise(BudgetId, RaiseId),
 }
 
 /// A key that was used.

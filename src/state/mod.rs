@@ -10,6 +10,6 @@ mod hot;
 mod keys;
 
 pub use draft::Draft;
-pub use effect::{Alert, Changes, Effect, Entry, PolicySetHead};
+pub use effect::{Changes, Effect, Entry, PolicySetHead};
 pub use hot::State;
 pub use keys::{FirstAnswer, KeyEntry, KeyName, Operation};

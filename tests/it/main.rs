@@ -1,5 +1,6 @@
 //! The integration tests.
 
+mod airline;
 mod faulty_disk;
 mod store_journal;
 mod store_writer;

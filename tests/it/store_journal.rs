@@ -4,7 +4,7 @@
 use crate::faulty_disk::FaultyDisk;
 use proptest::prelude::*;
 use std::path::Path;
-use tollgate::audit::{FrameDraft, Fault, WriterId};
+use tollgate::audit::{Fault, FrameDraft, WriterId};
 use tollgate::store::sled::journal::{Disk, Journal, JournalError, OsDisk, ReadError, cut_torn_end, segments, walk};
 
 const WRITER: WriterId = WriterId::from_bytes([3; 16]);
@@ -38,10 +38,18 @@ fn payload(number: usize, length: usize) -> Vec<u8> {
 #[derive(Clone, Debug)]
 enum Step {
     Append(usize),
-    FailWrite { written: usize, creates: usize },
-    FailSync { creates: usize },
+    FailWrite {
+        written: usize,
+        creates: usize,
+    },
+    FailSync {
+        creates: usize,
+    },
     /// Killed in the middle of a write: so many bytes of a record are there.
-    Tear { length: usize, written: usize },
+    Tear {
+        length: usize,
+        written: usize,
+    },
     /// Killed, and the file system left zeros at the end.
     Zeros(usize),
     Restart,

@@ -85,10 +85,7 @@ pub fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, ReadError> {
 }
 
 /// Reads every segment of `dir` and gives every record to `visit`, in order.
-pub fn walk(
-    dir: &Path,
-    visit: &mut dyn FnMut(Place, &Frame<'_>) -> Result<(), String>,
-) -> Result<Walk, ReadError> {
+pub fn walk(dir: &Path, visit: &mut dyn FnMut(Place, &Frame<'_>) -> Result<(), String>) -> Result<Walk, ReadError> {
     let files = segments(dir)?;
     let mut walk = Walk { chain: Chain::START, segments: Vec::with_capacity(files.len()), torn: None };
     let mut writer = None;

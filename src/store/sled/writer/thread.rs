@@ -147,8 +147,7 @@ impl<C: Core> Writer<C> {
             return self.refuse_not_durable(&JournalError::Failed(error));
         }
         let chain = *self.journal.chain();
-        let moment =
-            Moment { now: self.now(), seq: chain.seq + 1, writer: self.journal.writer() };
+        let moment = Moment { now: self.now(), seq: chain.seq + 1, writer: self.journal.writer() };
         let mut record = std::mem::take(&mut self.record);
         let mut frame = FrameDraft::new(&mut record);
         let Decided { changes, outcomes } = self.core.decide(&self.commands, &moment, frame.payload());

@@ -1,0 +1,345 @@
+# The airline's rules of booking for a user and of sending a user a certificate.
+#
+# The entity's properties are the user's profile (`membership`, `payment_methods`, `reservations`), with `timetable`, a
+# record for each flight that a booking names; and for a certificate `reservation_records`, the user's reservations with
+# the flights they had at the start of the run and have now, and a record of each of these in the timetable.
+package tollgate.entities.user
+
+import data.tollgate.lib.airline
+
+needs := {
+	"get_user_details": set(),
+	"book_reservation": {"membership", "payment_methods", "timetable"},
+	"send_certificate": {"membership", "reservation_records", "reservations", "timetable"},
+}
+
+takes := {
+	"get_user_details": set(),
+	"book_reservation": {
+		"cabin", "destination", "flight_type", "flights", "insurance", "nonfree_baggages",
+		"origin", "passengers", "payment_methods", "total_baggages",
+	},
+	"send_certificate": {"amount"},
+}
+
+allow if needs[input.action.name]
+
+record := input.entity.properties
+
+arguments := input.action.properties
+
+# --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
+
+bad_record contains "membership" if not airline.free_bags_each[record.membership]
+
+bad_record contains "payment_methods" if not airline.wallet(record.payment_methods)
+
+bad_record contains "reservations" if not is_array(record.reservations)
+
+bad_record contains "reservation_records" if not readable_reservations
+
+bad_record contains "timetable" if not is_object(record.timetable)
+
+readable_reservations if {
+	is_array(record.reservation_records)
+	every reservation in record.reservation_records {
+		airline.text(reservation.reservation_id)
+		reservation.cabin in airline.cabins
+		reservation.insurance in {"yes", "no"}
+		airline.passengers(reservation.passengers)
+		airline.segments(reservation.flights)
+	}
+}
+
+bad_argument contains "amount" if not airline.quantity(arguments.amount)
+
+bad_argument contains "cabin" if not arguments.cabin in airline.cabins
+
+bad_argument contains "destination" if not airline.text(arguments.destination)
+
+bad_argument contains "flight_type" if not arguments.flight_type in airline.trip_types
+
+bad_argument contains "flights" if not airline.segments(arguments.flights)
+
+bad_argument contains "insurance" if not arguments.insurance in {"yes", "no"}
+
+bad_argument contains "nonfree_baggages" if not airline.whole(arguments.nonfree_baggages)
+
+bad_argument contains "origin" if not airline.text(arguments.origin)
+
+bad_argument contains "passengers" if not airline.passengers(arguments.passengers)
+
+bad_argument contains "payment_methods" if not airline.payments(arguments.payment_methods)
+
+bad_argument contains "total_baggages" if not airline.whole(arguments.total_baggages)
+
+deny contains airline.missing(
+	sprintf("/entity/properties/%s", [field]),
+	sprintf("The user's %s is missing or unreadable, and the rules of this action need it.", [field]),
+) if {
+	some field in needs[input.action.name]
+	field in bad_record
+}
+
+deny contains airline.malformed(
+	sprintf("/action/properties/%s", [field]),
+	sprintf("The argument %s is missing or malformed.", [field]),
+) if {
+	some field in takes[input.action.name]
+	field in bad_argument
+}
+
+readable if {
+	count(needs[input.action.name] & bad_record) == 0
+	count(takes[input.action.name] & bad_argument) == 0
+}
+
+booking if {
+	input.action.name == "book_reservation"
+	readable
+}
+
+# --- booking: passengers and flights
+
+deny contains airline.correctable(
+	"too_many_passengers", "/action/properties/passengers",
+	sprintf("A reservation has at most five passengers, not %d.", [count(arguments.passengers)]),
+	{"passengers": count(arguments.passengers), "most": 5},
+) if {
+	booking
+	count(arguments.passengers) > 5
+}
+
+deny contains airline.missing(
+	"/entity/properties/timetable",
+	sprintf("The timetable has no record of %s.", [key]),
+) if {
+	booking
+	some key in airline.unknown_flights(arguments.flights, record.timetable)
+}
+
+asked_flights := {key: flight |
+	some asked in arguments.flights
+	key := airline.flight_key(asked)
+	flight := record.timetable[key]
+	airline.known(flight)
+}
+
+deny contains airline.correctable(
+	"flight_not_bookable", "/action/properties/flights",
+	sprintf("%s is %s and cannot be booked.", [key, flight.status]),
+	{"flight": key, "status": flight.status},
+) if {
+	booking
+	some key, flight in asked_flights
+	flight.status != "available"
+}
+
+deny contains airline.missing(
+	"/entity/properties/timetable",
+	sprintf("The timetable does not list the seats and prices of %s.", [key]),
+) if {
+	booking
+	some key, flight in asked_flights
+	airline.unlisted(flight)
+}
+
+deny contains airline.correctable(
+	"no_seats", "/action/properties/flights",
+	sprintf("%s has %d seats left in %s, and all %d passengers must fly in it.", [
+		key, flight.available_seats[arguments.cabin],
+		arguments.cabin, count(arguments.passengers),
+	]),
+	{"flight": key, "seats": flight.available_seats[arguments.cabin]},
+) if {
+	booking
+	some key, flight in asked_flights
+	airline.listed(flight)
+	flight.available_seats[arguments.cabin] < count(arguments.passengers)
+}
+
+# --- booking: payment and bags
+
+deny contains airline.correctable(
+	"payment_not_in_profile", "/action/properties/payment_methods",
+	sprintf("The user's profile has no payment method %s.", [payment.payment_id]),
+	{"payment_id": payment.payment_id},
+) if {
+	booking
+	some payment in arguments.payment_methods
+	not record.payment_methods[payment.payment_id]
+}
+
+most_of_a_kind := {"certificate": 1, "credit_card": 1, "gift_card": 3}
+
+used(kind) := count({payment.payment_id |
+	some payment in arguments.payment_methods
+	record.payment_methods[payment.payment_id].source == kind
+})
+
+deny contains airline.correctable(
+	"too_many_payment_methods", "/action/properties/payment_methods",
+	sprintf("A reservation takes at most %d of the kind %s, not %d.", [most, kind, used(kind)]),
+	{"kind": kind, "most": most, "used": used(kind)},
+) if {
+	booking
+	some kind, most in most_of_a_kind
+	used(kind) > most
+}
+
+free := airline.free_bags(record.membership, arguments.cabin, count(arguments.passengers))
+
+to_pay := max([0, arguments.total_baggages - free])
+
+deny contains airline.correctable(
+	"baggage_fee", "/action/properties/nonfree_baggages",
+	sprintf("%d bags are free, so %d of %d are to be paid for, not %d.", [
+		free, to_pay,
+		arguments.total_baggages, arguments.nonfree_baggages,
+	]),
+	{"free": free, "to_pay": to_pay, "asked": arguments.nonfree_baggages},
+) if {
+	booking
+	arguments.nonfree_baggages != to_pay
+}
+
+# --- booking: what the rules price but do not forbid, and the airline's own system will refuse
+
+price_usd := ((sum(fares) * count(arguments.passengers)) + bags) + insurance if {
+	every _, flight in asked_flights {
+		airline.listed(flight)
+	}
+	fares := [fare |
+		some asked in arguments.flights
+		fare := record.timetable[airline.flight_key(asked)].prices[arguments.cabin]
+	]
+	count(fares) == count(arguments.flights)
+	bags := airline.extra_bag_usd * arguments.nonfree_baggages
+	insurance := {"yes": airline.insurance_usd, "no": 0}[arguments.insurance] * count(arguments.passengers)
+}
+
+paid_usd := sum([payment.amount | some payment in arguments.payment_methods])
+
+warn contains {
+	"code": "payment_mismatch",
+	"message": sprintf("The price is %v USD, the payments come to %v.", [price_usd, paid_usd]),
+} if {
+	booking
+	paid_usd != price_usd
+}
+
+warn contains {
+	"code": "balance_short",
+	"message": sprintf("%s does not hold %v USD.", [payment.payment_id, payment.amount]),
+} if {
+	booking
+	some payment in arguments.payment_methods
+	balance := record.payment_methods[payment.payment_id].amount
+	is_number(balance)
+	balance < payment.amount
+}
+
+# --- certificates
+
+compensating if {
+	input.action.name == "send_certificate"
+	readable
+}
+
+# Whether every reservation of the user is at hand; what is not at hand cannot be ruled out.
+all_known if {
+	every id in record.reservations {
+		id in {reservation.reservation_id | some reservation in record.reservation_records}
+	}
+	every reservation in record.reservation_records {
+		count(airline.unknown_flights(reservation.flights, record.timetable)) == 0
+	}
+}
+
+eligible_member if record.membership in {"silver", "gold"}
+
+eligible(_) if eligible_member
+
+eligible(reservation) if reservation.insurance == "yes"
+
+eligible(reservation) if reservation.cabin == "business"
+
+incident(reservation, usd) if {
+	usd == 100
+	some flight in reservation.flights
+	record.timetable[airline.flight_key(flight)].status == "cancelled"
+}
+
+incident(reservation, usd) if {
+	usd == 50
+	some flight in reservation.flights
+	late(flight.date, record.timetable[airline.flight_key(flight)])
+}
+
+late(_, flight) if flight.status == "delayed"
+
+# Left or landed: late by any minute counts, the rules name no least delay. A day in the record's clock time, and so
+# a text's order is the order of the times.
+late(date, flight) if {
+	airline.text(flight.scheduled_departure_time_est)
+	airline.text(flight.actual_departure_time_est)
+	flight.actual_departure_time_est > concat("T", [date, flight.scheduled_departure_time_est])
+}
+
+deserved if {
+	some reservation in record.reservation_records
+	eligible(reservation)
+	some usd in {50, 100}
+	incident(reservation, usd)
+	arguments.amount == usd * count(reservation.passengers)
+}
+
+entitled if eligible_member
+
+entitled if {
+	some reservation in record.reservation_records
+	eligible(reservation)
+}
+
+deny contains airline.forbidden(
+	"no_compensation",
+	"A regular member without travel insurance and without a business flight gets no compensation.",
+	{"membership": record.membership},
+) if {
+	compensating
+	all_known
+	not entitled
+}
+
+deny contains airline.forbidden(
+	"certificate_without_ground",
+	"No reservation of this user has a cancelled flight at 100 USD, or a delayed one at 50 USD, a passenger that comes to this amount.",
+	{"amount": arguments.amount},
+) if {
+	compensating
+	all_known
+	entitled
+	not deserved
+}
+
+# Whatever the reservation: 50 or 100 dollars for each of one to five passengers.
+deny contains airline.correctable(
+	"certificate_amount", "/action/properties/amount",
+	"A certificate is 50 or 100 USD for each of at most five passengers.",
+	{"amount": arguments.amount},
+) if {
+	compensating
+	not all_known
+	not possible_amount
+}
+
+possible_amount if {
+	some usd in {50, 100}
+	some passengers in {1, 2, 3, 4, 5}
+	arguments.amount == usd * passengers
+}
+
+warn contains {
+	"code": "complaint_unchecked",
+	"message": "The complaint, and for a delay the change or cancellation that must come first, are not in the call.",
+} if compensating

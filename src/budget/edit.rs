@@ -1,0 +1,69 @@
+//! Making, changing and deleting budgets.
+
+use super::definition::{Budget, BudgetSpec, FieldFault};
+use crate::vocabulary::RaiseId;
+use jiff::Timestamp;
+
+/// Why a budget does not change so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetError {
+    /// Fields are at fault.
+    #[error("the budget has {} field(s) at fault, first {}: {}", .0.len(), .0.first().map_or("", |f| f.pointer.as_str()), .0.first().map_or("", |f| f.message.as_str()))]
+    Fields(Vec<FieldFault>),
+    /// Scope, unit, window and `each` never change.
+    #[error("the {} of a budget never changes: make a new one", .0.join(", "))]
+    Fixed(Vec<&'static str>),
+    /// It was deleted.
+    #[error("this budget was deleted; its id is not used again")]
+    Deleted,
+    /// A field of a raise is at fault.
+    #[error("{pointer}: {message}")]
+    Invalid {
+        /// Where, as a JSON pointer.
+        pointer: String,
+        /// In words.
+        message: String,
+    },
+    /// No such raise.
+    #[error("this budget has no raise {0}")]
+    NoSuchRaise(RaiseId),
+    /// It is over already.
+    #[error("the raise {0} is over already")]
+    RaiseOver(RaiseId),
+    /// A sum outgrew 128 bits.
+    #[error("a sum of this budget does not fit")]
+    Overflow,
+}
+
+/// A new budget, counting from `now` on.
+pub fn create(spec: BudgetSpec, now: Timestamp) -> Result<Budget, BudgetError> {
+    let faults = spec.faults();
+    if !faults.is_empty() {
+        return Err(BudgetError::Fields(faults));
+    }
+    Ok(Budget { spec, raises: Vec::new(), created_at: now, updated_at: now, revision: 1, deleted_at: None })
+}
+
+/// The budget written anew.
+pub fn replace(budget: &Budget, spec: BudgetSpec, now: Timestamp) -> Result<Budget, BudgetError> {
+    if budget.deleted_at.is_some() {
+        return Err(BudgetError::Deleted);
+    }
+    let fixed = budget.spec.fixed_fields_changed(&spec);
+    if !fixed.is_empty() {
+        return Err(BudgetError::Fixed(fixed));
+    }
+    let faults = spec.faults();
+    if !faults.is_empty() {
+        return Err(BudgetError::Fields(faults));
+    }
+    Ok(Budget { spec, updated_at: now, revision: budget.revision + 1, ..budget.clone() })
+}
+
+/// The budget deleted: it limits nothing any more.
+pub fn delete(budget: &Budget, now: Timestamp) -> Result<Budget, BudgetError> {
+    if budget.deleted_at.is_some() {
+        return Err(BudgetError::Deleted);
+    }
+    Ok(Budget { deleted_at: Some(now), updated_at: now, revision: budget.revision + 1, ..budget.clone() })
+}

@@ -1,0 +1,28 @@
+//! Budgets: what limits spend, how much of it is left, and the holds that set some of it aside.
+//!
+//! A ledger as a pure state machine: every function takes plain values and a time and gives the after-values. Where they
+//! are kept is not its business (see [`Accounts`]).
+
+mod account;
+mod assess;
+mod definition;
+mod edit;
+mod hold;
+mod index;
+mod raise;
+mod scope;
+mod settle;
+mod usage;
+mod window;
+
+pub use account::{Account, AccountKey, Accounts, Alert, Bucket, Figures};
+pub use assess::{Assessment, Held, Placed, assess, place};
+pub use definition::{Budget, BudgetSpec, Enforcement, FieldFault};
+pub use edit::{BudgetError, create, delete, replace};
+pub use hold::{Hold, HoldLine, HoldRefusal, HoldState, LONGEST_HOLD_S, Release, Settlement};
+pub use index::BudgetIndex;
+pub use raise::{Raise, RaiseRequest, Withdrawal, limit_in_force, raise, withdraw};
+pub use scope::{Dimension, Facts, Scope};
+pub use settle::{Changed, expire, extend, release, settle};
+pub use usage::{AccountUsage, BudgetView, WindowView, usage, view};
+pub use window::{Span, Window, ZoneName};

@@ -1,0 +1,143 @@
+//! What becomes of a hold: settled, released, extended, expired. Each is one function from a hold and an event to the
+//! hold behind it, or to a refusal; `None` where nothing changes.
+
+use super::account::{Account, Accounts, Alert, Change};
+use super::assess::crossed;
+use super::hold::{Hold, HoldLine, HoldRefusal, HoldState, LONGEST_HOLD_S, Release, Settlement};
+use super::raise::limit_in_force;
+use crate::vocabulary::{Amount, Balance, Unit};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+/// A hold that changed.
+#[derive(Debug)]
+pub struct Changed {
+    /// As it stands now.
+    pub hold: Hold,
+    /// Thresholds that were crossed.
+    pub alerts: Vec<Alert>,
+}
+
+/// Books what was spent, the whole of it, also above the hold and above the limit: the money is gone, and hiding it would
+/// be the bug. Works from every state but settled.
+pub fn settle(
+    hold: &Hold,
+    actual: &BTreeMap<Unit, Amount>,
+    by: &str,
+    now: Timestamp,
+    accounts: &mut dyn Accounts,
+) -> Result<Option<Changed>, HoldRefusal> {
+    if let Some(settlement) = &hold.settlement {
+        return if settlement.actual == *actual { Ok(None) } else { Err(HoldRefusal::SettledOtherwise) };
+    }
+    let mut missing: Vec<Unit> = Vec::new();
+    for line in &hold.lines {
+        let needed = line.held > Amount::ZERO && line.unit.as_str() != "calls" && !actual.contains_key(&line.unit);
+        if needed && !missing.contains(&line.unit) {
+            missing.push(line.unit.clone());
+        }
+    }
+    if !missing.is_empty() {
+        return Err(HoldRefusal::UnitsMissing(missing));
+    }
+    let booked = |line: &HoldLine| match actual.get(&line.unit) {
+        Some(amount) => *amount,
+        // Calls count by themselves: what was held is what was called, unless the runtime knows better.
+        None if line.unit.as_str() == "calls" => line.held,
+        None => Amount::ZERO,
+    };
+    let alerts = book(hold, now, accounts, |line| {
+        let undo = unhold(hold.state, line);
+        Change { spent: booked(line).balance(), ..undo }
+    })?;
+    let settlement = Settlement { actual: actual.clone(), at: now, by: by.to_owned(), after: hold.state };
+    let hold = Hold { state: HoldState::Settled, settlement: Some(settlement), ..hold.clone() };
+    Ok(Some(Changed { hold, alerts }))
+}
+
+/// Frees what was set aside.
+pub fn release(
+    hold: &Hold,
+    reason: &str,
+    by: &str,
+    now: Timestamp,
+    accounts: &mut dyn Accounts,
+) -> Result<Option<Changed>, HoldRefusal> {
+    match hold.state {
+        HoldState::Released => return Ok(None),
+        HoldState::Settled => return Err(HoldRefusal::Settled),
+        HoldState::Expired => return Err(HoldRefusal::Expired(hold.expires_at)),
+        HoldState::Pending => {}
+    }
+    book(hold, now, accounts, |line| unhold(hold.state, line))?;
+    let release = Release { reason: reason.to_owned(), at: now, by: by.to_owned() };
+    let hold = Hold { state: HoldState::Released, release: Some(release), ..hold.clone() };
+    Ok(Some(Changed { hold, alerts: Vec::new() }))
+}
+
+/// Lets a pending hold live until `ttl_s` from now; never shorter than it would have.
+pub fn extend(hold: &Hold, ttl_s: u32, now: Timestamp) -> Result<Option<Changed>, HoldRefusal> {
+    match hold.state {
+        HoldState::Settled => return Err(HoldRefusal::Settled),
+        HoldState::Released => return Err(HoldRefusal::Released),
+        HoldState::Expired => return Err(HoldRefusal::Expired(hold.expires_at)),
+        HoldState::Pending => {}
+    }
+    let later =
+        |at: Timestamp, seconds: i64| at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    let latest = later(hold.placed_at, LONGEST_HOLD_S);
+    let expires_at = later(now, i64::from(ttl_s));
+    if expires_at > latest {
+        return Err(HoldRefusal::TooLong(latest));
+    }
+    if expires_at <= hold.expires_at {
+        return Ok(None);
+    }
+    Ok(Some(Changed { hold: Hold { expires_at, ..hold.clone() }, alerts: Vec::new() }))
+}
+
+/// The hold's time has come. Its amounts move from held to unsettled: its action may well have happened.
+pub fn expire(hold: &Hold, now: Timestamp, accounts: &mut dyn Accounts) -> Result<Hold, HoldRefusal> {
+    book(hold, now, accounts, |line| {
+        let undo = unhold(hold.state, line);
+        Change { unsettled: line.held.balance(), ..undo }
+    })?;
+    Ok(Hold { state: HoldState::Expired, ..hold.clone() })
+}
+
+/// Takes back what the hold's state has put into an account.
+fn unhold(state: HoldState, line: &HoldLine) -> Change {
+    let less = Balance::from_nanos(-line.held.balance().nanos());
+    match state {
+        HoldState::Pending => Change { held: less, ..Change::default() },
+        HoldState::Expired => Change { unsettled: less, ..Change::default() },
+        HoldState::Settled | HoldState::Released => Change::default(),
+    }
+}
+
+/// Changes every account of a hold, or none.
+fn book(
+    hold: &Hold,
+    now: Timestamp,
+    accounts: &mut dyn Accounts,
+    change: impl Fn(&HoldLine) -> Change,
+) -> Result<Vec<Alert>, HoldRefusal> {
+    let mut after: Vec<Account> = Vec::with_capacity(hold.lines.len());
+    let mut alerts = Vec::new();
+    for line in &hold.lines {
+        let Some(budget) = accounts.budget(&line.account.budget).cloned() else { continue };
+        let mut account = match accounts.account(&line.account) {
+            Some(account) => account.clone(),
+            None => Account::new(line.account.clone(), &budget, None, None),
+        };
+        let oldest = budget.spec.window.oldest_bucket(now);
+        account.change(change(line), line.bucket, oldest).map_err(|_| HoldRefusal::Overflow)?;
+        if budget.deleted_at.is_none() {
+            let limit = limit_in_force(&budget, &account.key, now);
+            alerts.extend(crossed(&budget, &mut account, limit, now));
+        }
+        after.push(account);
+    }
+    after.into_iter().for_each(|account| accounts.put_account(account));
+    Ok(alerts)
+}

@@ -1,0 +1,185 @@
+//! Budgets: made, written anew, deleted, raised, and a whole file of them made the truth.
+
+use super::command::{Answer, BudgetEdit, Context, RaiseCommand, Refusal};
+use crate::budget::{self, Budget, BudgetSpec, RaiseRequest};
+use crate::registry::Actor;
+use crate::state::{Draft, Effect, Entry, FirstAnswer, KeyEntry, KeyName, Operation};
+use crate::vocabulary::{ApiKeyId, BudgetId, RaiseId};
+use jiff::SignedDuration;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Decides one change of the budgets.
+pub(super) fn edit(
+    draft: &mut Draft<'_>,
+    edit: &BudgetEdit,
+    actor: &Actor,
+    ctx: &Context<'_>,
+) -> Result<Answer, Refusal> {
+    match edit {
+        BudgetEdit::Create(spec) => {
+            let effect = created(draft, spec, ctx)?;
+            Ok(done(draft, "budget.create", actor, effect, None))
+        }
+        BudgetEdit::Replace(spec, revision) => {
+            let old = known(draft, &spec.id)?;
+            seen(&old, *revision)?;
+            let new = budget::replace(&old, spec.clone(), ctx.now)?;
+            Ok(done(draft, "budget.replace", actor, new, Some(&old)))
+        }
+        BudgetEdit::Delete(id, revision) => {
+            let old = known(draft, id)?;
+            seen(&old, *revision)?;
+            let new = budget::delete(&old, ctx.now)?;
+            Ok(done(draft, "budget.delete", actor, new, Some(&old)))
+        }
+        BudgetEdit::Raise(command) => raise(draft, command, actor, ctx),
+        BudgetEdit::Withdraw(id, raise, reason) => withdraw(draft, id, raise, reason, actor, ctx),
+        BudgetEdit::Apply(specs) => apply(draft, specs, actor, ctx),
+    }
+}
+
+fn known(draft: &Draft<'_>, id: &BudgetId) -> Result<Arc<Budget>, Refusal> {
+    draft.state().budget(id).cloned().ok_or_else(|| Refusal::NotFound { what: "budget", id: id.to_string() })
+}
+
+fn seen(budget: &Budget, revision: u64) -> Result<(), Refusal> {
+    if budget.revision == revision { Ok(()) } else { Err(Refusal::Revision { current: budget.revision }) }
+}
+
+fn created(draft: &Draft<'_>, spec: &BudgetSpec, ctx: &Context<'_>) -> Result<Budget, Refusal> {
+    if draft.state().budget(&spec.id).is_some() {
+        return Err(Refusal::Exists { what: "budget", id: spec.id.to_string() });
+    }
+    Ok(budget::create(spec.clone(), ctx.now)?)
+}
+
+fn before(old: Option<&Budget>) -> Option<Value> {
+    old.and_then(|old| serde_json::to_value(&old.spec).ok())
+}
+
+fn done(draft: &mut Draft<'_>, op: &str, actor: &Actor, new: Budget, old: Option<&Budget>) -> Answer {
+    let new = Arc::new(new);
+    draft.push(Entry {
+        op: op.to_owned(),
+        actor: actor.clone(),
+        subject: format!("budget:{}", new.id()),
+        reason: None,
+        before: before(old),
+        effects: vec![Effect::Budget(Arc::clone(&new))],
+    });
+    Answer::Budget(new)
+}
+
+/// The scope of a raise's idempotency key: who raises.
+fn key_name(command: &RaiseCommand, actor: &Actor) -> Result<KeyName, Refusal> {
+    let who = match &actor.key {
+        Some(key) => key.clone(),
+        None => ApiKeyId::new("tollgate")
+            .map_err(|error| Refusal::Invalid { pointer: String::new(), message: error.to_string() })?,
+    };
+    Ok(KeyName { operation: Operation::Raise(who), key: command.key.clone() })
+}
+
+fn raise(draft: &mut Draft<'_>, command: &RaiseCommand, actor: &Actor, ctx: &Context<'_>) -> Result<Answer, Refusal> {
+    let name = key_name(command, actor)?;
+    if let Some(entry) = draft.key(&name, ctx.now) {
+        return if entry.body == command.body {
+            Ok(Answer::Repeated(entry.first.clone()))
+        } else {
+            Err(Refusal::IdempotencyConflict { admission: None })
+        };
+    }
+    let old = known(draft, &command.budget)?;
+    let id = RaiseId::new(ctx.id("raise_"))
+        .map_err(|error| Refusal::Invalid { pointer: String::new(), message: error.to_string() })?;
+    let request = RaiseRequest {
+        id: id.clone(),
+        limit: command.limit,
+        account: command.account.as_deref(),
+        all: command.all,
+        reason: &command.reason,
+        evidence: command.evidence.as_deref(),
+        by: &actor.name,
+        ends_at: command.ends_at,
+        permanent: command.permanent,
+    };
+    let (new, raise) = budget::raise(&old, &request, ctx.now)?;
+    let ttl = SignedDuration::from_secs(ctx.limits.key_ttl_s);
+    let expires_at = ctx.now.checked_add(ttl).unwrap_or(jiff::Timestamp::MAX);
+    let first = FirstAnswer::Raise(command.budget.clone(), id);
+    let key = KeyEntry { name, body: command.body.clone(), first, expires_at };
+    draft.push(Entry {
+        op: "budget.raise".to_owned(),
+        actor: actor.clone(),
+        subject: format!("budget:{}", command.budget),
+        reason: Some(command.reason.clone()),
+        before: before(Some(&old)),
+        effects: vec![Effect::Budget(Arc::new(new)), Effect::Key(Arc::new(key))],
+    });
+    Ok(Answer::Raise(command.budget.clone(), Box::new(raise)))
+}
+
+fn withdraw(
+    draft: &mut Draft<'_>,
+    id: &BudgetId,
+    raise: &RaiseId,
+    reason: &str,
+    actor: &Actor,
+    ctx: &Context<'_>,
+) -> Result<Answer, Refusal> {
+    let old = known(draft, id)?;
+    let new = Arc::new(budget::withdraw(&old, raise, &actor.name, reason, ctx.now)?);
+    draft.push(Entry {
+        op: "budget.withdraw_raise".to_owned(),
+        actor: actor.clone(),
+        subject: format!("budget:{id}"),
+        reason: Some(reason.to_owned()),
+        before: serde_json::to_value(&old.raises).ok(),
+        effects: vec![Effect::Budget(Arc::clone(&new))],
+    });
+    Ok(Answer::Budget(new))
+}
+
+/// Makes a file the truth. All of it or nothing: one budget that cannot be, and none changes.
+fn apply(draft: &mut Draft<'_>, specs: &[BudgetSpec], actor: &Actor, ctx: &Context<'_>) -> Result<Answer, Refusal> {
+    let mut named = BTreeSet::new();
+    for (n, spec) in specs.iter().enumerate() {
+        if !named.insert(spec.id.clone()) {
+            let pointer = format!("/budget/{n}/id");
+            return Err(Refusal::Invalid { pointer, message: format!("{} stands twice in the file", spec.id) });
+        }
+    }
+    let (mut created_ids, mut replaced, mut deleted, mut unchanged) = (vec![], vec![], vec![], vec![]);
+    let mut effects = Vec::new();
+    for spec in specs {
+        match draft.state().budget(&spec.id) {
+            None => {
+                effects.push(created(draft, spec, ctx)?);
+                created_ids.push(spec.id.clone());
+            }
+            Some(old) if old.deleted_at.is_none() && old.spec == *spec => unchanged.push(spec.id.clone()),
+            Some(old) => {
+                effects.push(budget::replace(old, spec.clone(), ctx.now)?);
+                replaced.push(spec.id.clone());
+            }
+        }
+    }
+    for old in draft.state().budgets().filter(|old| old.deleted_at.is_none() && !named.contains(old.id())) {
+        effects.push(budget::delete(old, ctx.now)?);
+        deleted.push(old.id().clone());
+    }
+    if !effects.is_empty() {
+        let before: Vec<&BudgetSpec> = draft.state().budgets().map(|old| &old.spec).collect();
+        draft.push(Entry {
+            op: "budget.apply".to_owned(),
+            actor: actor.clone(),
+            subject: format!("budgets:{}", effects.len()),
+            reason: None,
+            before: serde_json::to_value(before).ok(),
+            effects: effects.into_iter().map(|budget| Effect::Budget(Arc::new(budget))).collect(),
+        });
+    }
+    Ok(Answer::Applied { created: created_ids, replaced, deleted, unchanged })
+}

@@ -1,0 +1,254 @@
+//! Errors as RFC 9457 problem documents, from one table: code → status → title → page of the docs.
+//!
+//! Nothing else in the HTTP face names a status of an error. The page of a code is `/docs/problems#code`, made from this
+//! same table.
+
+use actix_web::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+macro_rules! problems {
+    ($($variant:ident = $code:literal, $status:literal, $title:literal, $advice:literal;)*) => {
+        /// What went wrong, as a closed list.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ProblemCode {$(
+            #[doc = $title]
+            $variant,
+        )*}
+
+        /// The table of problems, in the order of the docs.
+        pub const PROBLEMS: &[ProblemRow] = &[$(ProblemRow {
+            code: ProblemCode::$variant, text: $code, status: $status, title: $title, advice: $advice,
+        },)*];
+
+        impl ProblemCode {
+            /// Its row of the table.
+            pub const fn row(self) -> &'static ProblemRow {
+                match self { $(Self::$variant => &ProblemRow {
+                    code: Self::$variant, text: $code, status: $status, title: $title, advice: $advice,
+                },)* }
+            }
+        }
+    };
+}
+
+/// One row of the table of problems.
+#[derive(Debug)]
+pub struct ProblemRow {
+    /// The code.
+    pub code: ProblemCode,
+    /// As it stands in JSON.
+    pub text: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What it is, in a sentence.
+    pub title: &'static str,
+    /// What its receiver can do.
+    pub advice: &'static str,
+}
+
+problems! {
+    MalformedJson = "malformed_json", 400, "The body is not JSON", "Send one JSON value in UTF-8, without duplicate keys, and nothing behind it.";
+    TooDeep = "too_deep", 400, "The body is nested too deeply", "Flatten it: at most 64 arrays and objects inside one another.";
+    UnknownField = "unknown_field", 400, "The request has a field that does not exist here", "Remove it or correct its name; the pointers say where. A misspelt field is never ignored, because it could cost money.";
+    InvalidRequest = "invalid_request", 400, "The request does not fit", "Correct the fields that the pointers name.";
+    Unauthorized = "unauthorized", 401, "No usable key was sent", "Send `Authorization: Bearer <key>` with a key that has not been revoked.";
+    Forbidden = "forbidden", 403, "This key may not do that", "Use a key with the role, or bound to the agent, that the detail names.";
+    NotFound = "not_found", 404, "There is nothing here", "Check the path and the id; a key bound to agents sees only theirs.";
+    MethodNotAllowed = "method_not_allowed", 405, "This path does not have that method", "Use one of the methods in the `Allow` header.";
+    NotAcceptable = "not_acceptable", 406, "No representation that the request accepts", "Accept application/json (or text/html for /docs).";
+    RequestTimeout = "request_timeout", 408, "The body did not arrive in time", "Send it again, faster. Nothing was done.";
+    IdempotencyConflict = "idempotency_conflict", 409, "This idempotency key stands for another request", "Use a new key for a new request; repeat the same body to hear the first answer again.";
+    HoldSettled = "hold_settled", 409, "The hold is already settled with other amounts", "Read the hold: what it was settled with is final.";
+    HoldExpired = "hold_expired", 409, "The hold has expired", "Settle it if the action happened; else ask for a new admission. An expired hold is never extended.";
+    HoldNotPending = "hold_not_pending", 409, "The hold is no longer pending", "Read the hold: it is settled, released or expired.";
+    AlreadyExists = "already_exists", 409, "That id is in use, or was", "Choose another id; the id of a deleted budget is not used again.";
+    Conflict = "conflict", 409, "The state does not allow it", "Read the detail; read the resource again before another try.";
+    PreconditionFailed = "revision_conflict", 412, "Someone changed it in between", "Read it again, apply the change to what is there now, and send the new ETag in `If-Match`.";
+    PayloadTooLarge = "payload_too_large", 413, "The body is too large", "Send less; a batch can be split.";
+    UriTooLong = "uri_too_long", 414, "The address is too long", "Shorten the query.";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body is not declared as JSON", "Send `Content-Type: application/json`, without a content encoding.";
+    HostNotAllowed = "host_not_allowed", 421, "This name is not served here", "Use the address of the daemon, or have its operator add the name to `allowed_hosts`.";
+    Immutable = "immutable_field", 422, "That field never changes", "Make a new budget; scope, unit, window and `each` of a budget stay as they are.";
+    Unprocessable = "unprocessable", 422, "It is well-formed and cannot be done", "Read the detail.";
+    PreconditionRequired = "precondition_required", 428, "The change needs an `If-Match` header", "Read the resource and send its ETag in `If-Match`.";
+    TooManyRequests = "too_many_requests", 429, "Too many requests", "Ask again after `Retry-After` seconds; do not act meanwhile.";
+    HeadersTooLarge = "headers_too_large", 431, "The headers are too large", "Send fewer or shorter headers.";
+    Internal = "internal", 500, "Tollgate failed", "Do not act. Ask again with the same idempotency key; report the request id.";
+    StalePolicy = "stale_policy", 503, "Policy changed twice while this was judged", "Do not act. Ask again at once with the same idempotency key.";
+    Busy = "busy", 503, "Too much is waiting", "Do not act. Ask again after `Retry-After` seconds with the same idempotency key.";
+    StoreUnavailable = "store_unavailable", 503, "The store does not take writes", "Do not act. Ask again later with the same idempotency key; an operator must look at the disk.";
+    ClockJumped = "clock_jumped", 503, "The wall clock jumped", "Do not act. Admissions go on when both clocks agree, or when an admin confirms the time.";
+    ShuttingDown = "shutting_down", 503, "The daemon is stopping", "Do not act. Ask again with the same idempotency key when it is back.";
+    NotReady = "not_ready", 503, "The daemon is not ready", "Ask again later; the detail says what is missing.";
+}
+
+impl ProblemCode {
+    /// As it stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        self.row().text
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The code for an error that the server's framework answered by itself, with nothing but a status.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            406 => Self::NotAcceptable,
+            408 => Self::RequestTimeout,
+            413 => Self::PayloadTooLarge,
+            414 => Self::UriTooLong,
+            415 => Self::UnsupportedMediaType,
+            429 => Self::TooManyRequests,
+            431 => Self::HeadersTooLarge,
+            503 => Self::Busy,
+            400..500 => Self::InvalidRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// One field at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where, as a JSON pointer into the body (RFC 6901). For a query parameter: `?name`.
+    #[schema(example = "/estimate/0/amount")]
+    pub pointer: String,
+    /// What is wrong with it.
+    #[schema(example = "must be a decimal number such as \"0.42\", without sign, exponent or spaces")]
+    pub message: String,
+}
+
+/// An error on its way to the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which row of the table.
+    pub code: ProblemCode,
+    /// This occurrence, in a sentence. Never a secret, never an internal text.
+    pub detail: String,
+    /// The fields at fault.
+    pub errors: Vec<FieldError>,
+    /// When asking again makes sense, in seconds.
+    pub retry_after_s: Option<u64>,
+}
+
+impl Problem {
+    /// A problem without fields.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let retry_after_s = (code.row().status == 503 || code.row().status == 429).then_some(1);
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s }
+    }
+
+    /// A problem with one field at fault.
+    pub fn at(code: ProblemCode, pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::fields(code, vec![FieldError { pointer: pointer.into(), message: message.into() }])
+    }
+
+    /// A problem with fields at fault; the detail is the first of them.
+    pub fn fields(code: ProblemCode, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [] => code.row().title.to_owned(),
+            [one] => format!("{}: {}", shown(&one.pointer), one.message),
+            [first, rest @ ..] => format!("{}: {} (and {} more)", shown(&first.pointer), first.message, rest.len()),
+        };
+        Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// The document that the caller reads.
+    pub fn document(&self, request_id: &str) -> ProblemDocument {
+        let row = self.code.row();
+        ProblemDocument {
+            r#type: format!("/docs/problems#{}", row.text),
+            title: row.title.to_owned(),
+            status: row.status,
+            code: row.text.to_owned(),
+            detail: self.detail.clone(),
+            request_id: request_id.to_owned(),
+            errors: self.errors.clone(),
+        }
+    }
+}
+
+fn shown(pointer: &str) -> &str {
+    if pointer.is_empty() { "the body" } else { pointer }
+}
+
+/// RFC 9457, `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
+    /// The page that explains the code.
+    #[schema(example = "/docs/problems#invalid_request")]
+    pub r#type: String,
+    /// The code in a sentence.
+    #[schema(example = "The request does not fit")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    pub status: u16,
+    /// The code, from a closed list: what a program switches on.
+    #[schema(example = "invalid_request")]
+    pub code: String,
+    /// This occurrence.
+    pub detail: String,
+    /// Names this request in the daemon's log.
+    #[schema(example = "req_4fzzzxjylrx7v5rm")]
+    pub request_id: String,
+    /// The fields at fault, where fields are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn the_table_is_what_clients_rely_on() {
+        let mut table = String::new();
+        for row in PROBLEMS {
+            writeln!(table, "{} {:<24} {}", row.status, row.text, row.title).unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn every_row_makes_a_document() {
+        let documents: Vec<_> = PROBLEMS
+            .iter()
+            .map(|row| Problem::at(row.code, "/estimate/0/amount", "is an example").document("req_1"))
+            .collect();
+        insta::assert_json_snapshot!(documents);
+    }
+
+    #[test]
+    fn codes_are_unique_and_statuses_are_errors() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in PROBLEMS {
+            assert!(seen.insert(row.text), "{} twice", row.text);
+            assert!((400..600).contains(&row.status), "{}", row.text);
+            assert_eq!(row.code.row().text, row.text);
+            assert!(row.advice.ends_with('.') && !row.title.ends_with('.'), "{}", row.text);
+        }
+    }
+
+    #[test]
+    fn the_detail_counts_the_fields() {
+        let field = |pointer: &str| FieldError { pointer: pointer.to_owned(), message: "is wrong".to_owned() };
+        for (errors, detail) in [
+            (vec![], "The request does not fit"),
+            (vec![field("")], "the body: is wrong"),
+            (vec![field("/a"), field("/b"), field("/c")], "/a: is wrong (and 2 more)"),
+        ] {
+            assert_eq!(Problem::fields(ProblemCode::InvalidRequest, errors).detail, detail);
+        }
+    }
+}

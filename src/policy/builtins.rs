@@ -1,0 +1,381 @@
+//! Which built-ins a policy may call, and the caps that hold for them.
+//!
+//! A closed list: what is not on it is refused by check. Of what is on it, some run as regorus has them; the others
+//! are weighed first, because regorus' timer does not fire inside a built-in. A call whose arguments, or whose
+//! answer as far as it can be told beforehand, would weigh more than [`CAP`] is stopped, and counts as a limit that
+//! the layer hit.
+
+use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
+use regorus::{Engine, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+/// The most that the arguments or the answer of one call may weigh, in bytes: text by its length, all else 16 a value.
+pub(super) const CAP: usize = 2 * 1024 * 1024;
+/// The most elements of `numbers.range`.
+pub(super) const RANGE_CAP: f64 = 10_000.0;
+/// The longest pattern of a regular expression or a glob.
+const PATTERN_CAP: usize = 1024;
+
+/// What check says of a built-in.
+pub(super) enum Verdict {
+    /// May be called, with this many arguments.
+    Allowed(u8),
+    /// May not; the reason.
+    Refused(&'static str),
+    /// There is no such built-in.
+    Unknown,
+}
+
+/// Asks for the built-in of that name. `print` and `trace` are for tests.
+pub(super) fn verdict(name: &str, in_test: bool) -> Verdict {
+    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        return if in_test && matches!(name, "print" | "trace") {
+            Verdict::Allowed(u8::MAX)
+        } else {
+            Verdict::Refused(why)
+        };
+    }
+    match (TABLE.get(name), BUILTINS.get(name)) {
+        (Some(_), Some((_, arguments))) => Verdict::Allowed(*arguments),
+        _ => Verdict::Unknown,
+    }
+}
+
+const CLOCK: &str = "its answer is not a function of the input, so a decision could not be replayed";
+const UNBOUNDED: &str = "its answer can outgrow its input without bound";
+
+const REFUSED: &[(&str, &str)] = &[
+    ("http.send", CLOCK),
+    ("net.lookup_ip_addr", CLOCK),
+    ("opa.runtime", CLOCK),
+    ("rand.intn", CLOCK),
+    ("uuid.rfc4122", CLOCK),
+    ("rego.parse_module", CLOCK),
+    ("rego.metadata.chain", CLOCK),
+    ("rego.metadata.rule", CLOCK),
+    ("graph.reachable_paths", UNBOUNDED),
+    ("net.cidr_expand", UNBOUNDED),
+    ("strings.render_template", UNBOUNDED),
+    ("json.match_schema", "its patterns may backtrack without bound; give the entity type a schema instead"),
+    ("json.verify_schema", "its patterns may backtrack without bound; give the entity type a schema instead"),
+    ("print", "it writes to nowhere while Tollgate serves; use it in a test"),
+    ("trace", "it writes to nowhere while Tollgate serves; use it in a test"),
+];
+
+/// What is looked at before a call.
+#[derive(Clone, Copy)]
+enum Guard {
+    /// Takes and gives at most a number or a flag, or works in one pass over a flat value: as regorus has it.
+    None,
+    /// Its answer weighs no more than a small multiple of its arguments.
+    Weigh,
+    /// Its answer is estimated too.
+    Estimate(fn(&[Value]) -> usize),
+    /// The first argument is a pattern that is compiled.
+    Pattern(usize),
+    /// Answers from `input.now`.
+    Now,
+}
+
+static TABLE: LazyLock<BTreeMap<&'static str, Guard>> = LazyLock::new(|| {
+    use Guard::{Estimate, None, Now, Pattern, Weigh};
+    let flat = [
+        "count",
+        "abs",
+        "ceil",
+        "floor",
+        "round",
+        "bits.and",
+        "bits.negate",
+        "bits.or",
+        "bits.rsh",
+        "bits.xor",
+        "is_array",
+        "is_boolean",
+        "is_null",
+        "is_number",
+        "is_object",
+        "is_set",
+        "is_string",
+        "type_name",
+        "object.get",
+        "contains",
+        "endswith",
+        "startswith",
+        "indexof",
+        "substring",
+        "array.slice",
+        "time.add_date",
+        "time.clock",
+        "time.date",
+        "time.diff",
+        "time.parse_duration_ns",
+        "time.parse_ns",
+        "time.parse_rfc3339_ns",
+        "time.weekday",
+        "net.cidr_is_valid",
+        "net.cidr_contains",
+        "semver.compare",
+        "semver.is_valid",
+        "uuid.parse",
+        "strings.count",
+    ];
+    let weighed = [
+        "max",
+        "min",
+        "product",
+        "sort",
+        "sum",
+        "array.concat",
+        "array.reverse",
+        "base64.decode",
+        "base64.encode",
+        "base64.is_valid",
+        "base64url.decode",
+        "base64url.encode",
+        "base64url.encode_no_pad",
+        "hex.decode",
+        "hex.encode",
+        "urlquery.decode",
+        "urlquery.decode_object",
+        "urlquery.encode",
+        "urlquery.encode_object",
+        "json.is_valid",
+        "json.marshal",
+        "json.marshal_with_options",
+        "json.unmarshal",
+        "yaml.is_valid",
+        "yaml.marshal",
+        "yaml.unmarshal",
+        "glob.quote_meta",
+        "graph.reachable",
+        "walk",
+        "json.filter",
+        "json.remove",
+        "object.filter",
+        "object.keys",
+        "object.remove",
+        "object.subset",
+        "object.union",
+        "object.union_n",
+        "regex.split",
+        "regex.is_valid",
+        "intersection",
+        "union",
+        "indexof_n",
+        "lower",
+        "upper",
+        "split",
+        "strings.any_prefix_match",
+        "strings.any_suffix_match",
+        "strings.reverse",
+        "trim",
+        "trim_left",
+        "trim_prefix",
+        "trim_right",
+        "trim_space",
+        "trim_suffix",
+        "time.format",
+        "format_int",
+    ];
+    let mut table: BTreeMap<&str, Guard> = BTreeMap::new();
+    table.extend(flat.map(|name| (name, None)));
+    table.extend(weighed.map(|name| (name, Weigh)));
+    table.extend([
+        ("numbers.range", Estimate(range)),
+        ("numbers.range_step", Estimate(range)),
+        ("bits.lsh", Estimate(shift)),
+        ("to_number", Estimate(number)),
+        ("units.parse", Estimate(number)),
+        ("units.parse_bytes", Estimate(number)),
+        ("concat", Estimate(concat)),
+        ("replace", Estimate(replace)),
+        ("strings.replace_n", Estimate(replace_n)),
+        ("regex.replace", Estimate(regex_replace)),
+        ("sprintf", Estimate(sprintf)),
+        ("regex.match", Pattern(0)),
+        ("regex.find_n", Pattern(0)),
+        ("regex.find_all_string_submatch_n", Pattern(0)),
+        ("regex.template_match", Pattern(0)),
+        ("glob.match", Pattern(0)),
+        ("time.now_ns", Now),
+    ]);
+    table
+});
+
+/// What an engine shares with its built-ins.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared {
+    /// `input.now.ns` of the evaluation.
+    pub(super) now_ns: Arc<AtomicI64>,
+    /// Set when a built-in was stopped at a cap.
+    pub(super) capped: Arc<AtomicBool>,
+}
+
+/// Puts the guards before the built-ins of an engine. regorus asks its extensions before its own table.
+pub(super) fn install(engine: &mut Engine, shared: &Shared) -> anyhow::Result<()> {
+    let source = Source::from_contents("built-in".to_owned(), " ".to_owned())?;
+    let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
+    for (name, guard) in TABLE.iter() {
+        let Some((function, arguments)) = BUILTINS.get(name) else { continue };
+        let (guard, function, shared) = (*guard, *function, shared.clone());
+        match guard {
+            Guard::None => continue,
+            Guard::Now => {
+                let now = move |_: Vec<Value>| Ok(Value::from(shared.now_ns.load(Ordering::Relaxed)));
+                engine.add_extension((*name).to_owned(), *arguments, Box::new(now))?;
+                continue;
+            }
+            Guard::Weigh | Guard::Estimate(_) | Guard::Pattern(_) => {}
+        }
+        let span = span.clone();
+        let parameters = parameters(&span, *arguments);
+        let guarded = move |values: Vec<Value>| {
+            if weight(guard, &values) > CAP {
+                shared.capped.store(true, Ordering::Relaxed);
+                anyhow::bail!("{name} was stopped at its limit of {CAP} bytes");
+            }
+            let answer = function(&span, &parameters, &values, true);
+            answer.map_err(|error| anyhow::anyhow!(super::syntax::message(&error.to_string())))
+        };
+        engine.add_extension((*name).to_owned(), *arguments, Box::new(guarded))?;
+    }
+    Ok(())
+}
+
+/// Stand-ins for the expressions that regorus' built-ins name in their errors.
+fn parameters(span: &Span, count: u8) -> Vec<Ref<Expr>> {
+    (0..count).map(|_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 })).collect()
+}
+
+fn weight(guard: Guard, values: &[Value]) -> usize {
+    let mut left = CAP + 1;
+    for value in values {
+        weigh(value, &mut left);
+    }
+    let arguments = CAP + 1 - left;
+    match guard {
+        Guard::None | Guard::Now | Guard::Weigh => arguments,
+        Guard::Estimate(estimate) => arguments.max(estimate(values)),
+        Guard::Pattern(at) => match values.get(at) {
+            Some(Value::String(pattern)) if pattern.len() > PATTERN_CAP => usize::MAX,
+            _ => arguments,
+        },
+    }
+}
+
+/// Takes a value's weight off `left`, and stops when nothing is left: a value that refers many times to its own
+/// parts may be far larger than the memory it takes.
+pub(super) fn weigh(value: &Value, left: &mut usize) {
+    let own = match value {
+        Value::String(text) => text.len() + 16,
+        _ => 16,
+    };
+    *left = left.saturating_sub(own);
+    if *left == 0 {
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter().take_while(|item| spend(item, left)).for_each(drop),
+        Value::Set(items) => items.iter().take_while(|item| spend(item, left)).for_each(drop),
+        Value::Object(fields) => {
+            fields.iter().take_while(|(key, item)| spend(key, left) && spend(item, left)).for_each(drop);
+        }
+        _ => {}
+    }
+}
+
+fn spend(value: &Value, left: &mut usize) -> bool {
+    weigh(value, left);
+    *left > 0
+}
+
+fn text(values: &[Value], at: usize) -> &str {
+    match values.get(at) {
+        Some(Value::String(text)) => text,
+        _ => "",
+    }
+}
+
+fn integer(values: &[Value], at: usize) -> f64 {
+    values.get(at).and_then(|value| value.as_f64().ok()).unwrap_or(0.0)
+}
+
+fn range(values: &[Value]) -> usize {
+    let step = if values.len() > 2 { integer(values, 2).abs().max(1.0) } else { 1.0 };
+    let elements = (integer(values, 1) - integer(values, 0)).abs() / step;
+    // a bound that is no f64 is not a bound
+    let finite = values.iter().all(|value| !matches!(value, Value::Number(_)) || value.as_f64().is_ok());
+    if finite && elements < RANGE_CAP { 0 } else { usize::MAX }
+}
+
+fn shift(values: &[Value]) -> usize {
+    if integer(values, 1) <= 1024.0 { 0 } else { usize::MAX }
+}
+
+/// `1e1000000000` is eleven letters and 400 MB of digits.
+fn number(values: &[Value]) -> usize {
+    let text = text(values, 0);
+    let Some((_, exponent)) = text.split_once(['e', 'E']) else { return 0 };
+    let digits = exponent.trim_start_matches(['+', '-', '0']);
+    if digits.bytes().take_while(u8::is_ascii_digit).count() > 3 { usize::MAX } else { 0 }
+}
+
+fn concat(values: &[Value]) -> usize {
+    let count = match values.get(1) {
+        Some(Value::Array(items)) => items.len(),
+        Some(Value::Set(items)) => items.len(),
+        _ => 0,
+    };
+    text(values, 0).len().saturating_mul(count)
+}
+
+fn replaced(length: usize, occurrences: usize, new: &str) -> usize {
+    length.saturating_add(occurrences.saturating_mul(new.len()))
+}
+
+fn replace(values: &[Value]) -> usize {
+    let (whole, old, new) = (text(values, 0), text(values, 1), text(values, 2));
+    let occurrences = if old.is_empty() { whole.len() + 1 } else { whole.matches(old).count() };
+    replaced(whole.len(), occurrences, new)
+}
+
+fn replace_n(values: &[Value]) -> usize {
+    let Some(Value::Object(patterns)) = values.first() else { return 0 };
+    let mut whole = text(values, 1).to_owned();
+    for (old, new) in patterns.iter_sorted() {
+        let (Value::String(old), Value::String(new)) = (old, new) else { return 0 };
+        let occurrences = if old.is_empty() { whole.len() + 1 } else { whole.matches(&**old).count() };
+        if replaced(whole.len(), occurrences, new) > CAP {
+            return usize::MAX;
+        }
+        whole = whole.replace(&**old, new);
+    }
+    whole.len()
+}
+
+/// Matches do not overlap, so what a `$1` copies adds up to at most the whole text.
+fn regex_replace(values: &[Value]) -> usize {
+    let (whole, pattern, new) = (text(values, 0), text(values, 1), text(values, 2));
+    if pattern.len() > PATTERN_CAP {
+        return usize::MAX;
+    }
+    let copies = new.matches('$').count();
+    replaced(whole.len(), whole.len() + 1, new).saturating_add(copies.saturating_mul(whole.len()))
+}
+
+/// The widths in a format: `%1000000000d` is a gigabyte of blanks. Digits that are not ASCII make regorus panic.
+fn sprintf(values: &[Value]) -> usize {
+    let mut total: usize = 0;
+    for verb in text(values, 0).split('%').skip(1) {
+        let width: String = verb.chars().take_while(|c| c.is_numeric() || *c == '.').collect();
+        if width.chars().any(|c| !c.is_ascii()) || width.len() > 4 {
+            return usize::MAX;
+        }
+        total = total.saturating_add(width.trim_matches('.').parse().unwrap_or(0));
+    }
+    total
+}

@@ -1,0 +1,304 @@
+//! Judges one input document by the layers that apply.
+//!
+//! Allowed when no layer denies, and the agent's layer and the entity type's layer both say `allow`; without an
+//! entity, the agent's layer must say `allow_without_entity`. Whatever fails becomes a reason, and a reason denies:
+//! there is no other way to say yes than to have none.
+
+use super::attribute;
+use super::compile::{Compiled, Failure, to_rego};
+use super::engines::{Engines, Purpose};
+use super::limits::{Limits, Quarantine, ThreadClock};
+use super::output::{self, Entry, Invalid};
+use super::set::{ContractRule, Layer, PolicySet};
+use super::tree::{LayerId, short};
+use crate::vocabulary::{Code, Reason, Warning};
+use jiff::Timestamp;
+use regorus::Value;
+use std::time::Duration;
+
+/// Which layers apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Layers<'a> {
+    /// The agent's id, or its policy profile if the registry gives it one.
+    pub agent: &'a str,
+    /// The entity's type, `None` for an action on nothing in particular.
+    pub entity_type: Option<&'a str>,
+}
+
+/// Everything beside policy and input that an evaluation depends on.
+#[derive(Clone, Copy)]
+pub struct Conditions<'a> {
+    /// The time: `input.now`, and the time of the quarantine.
+    pub now: Timestamp,
+    /// What a layer may take.
+    pub limits: &'a Limits,
+    /// The layers that keep hitting their limit.
+    pub quarantine: &'a Quarantine,
+    /// What the worker's thread has used.
+    pub clock: &'a dyn ThreadClock,
+}
+
+/// What the layers say.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Why not; all reasons of all layers.
+    pub reasons: Vec<Reason>,
+    /// What the caller should know beside.
+    pub warnings: Vec<Warning>,
+    /// CPU time of all layers.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// Whether nothing speaks against it.
+    pub fn allowed(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+/// After a timeout by the wall clock with little work done, the machine was busy: the layer is asked again, and the
+/// wall is moved this much further out each time.
+const WALL_FACTORS: [u32; 3] = [1, 8, 40];
+
+impl Engines {
+    /// Judges an input by a set's layers.
+    pub fn evaluate(
+        &mut self,
+        set: &PolicySet,
+        layers: &Layers<'_>,
+        input: &serde_json::Value,
+        conditions: &Conditions<'_>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let input = to_rego(input);
+        let started = conditions.clock.cpu();
+        for (id, must_say) in applying(layers) {
+            match set.layer(&id) {
+                Some(layer) => self.layer(set, layer, must_say, &input, conditions, &mut outcome),
+                None => outcome.reasons.push(missing(&id)),
+            }
+        }
+        outcome.took = conditions.clock.cpu().saturating_sub(started);
+        outcome
+    }
+
+    /// One layer's part of the outcome.
+    fn layer(
+        &mut self,
+        set: &PolicySet,
+        layer: &Layer,
+        must_say: Option<ContractRule>,
+        input: &Value,
+        conditions: &Conditions<'_>,
+        outcome: &mut Outcome,
+    ) {
+        if let Some(until) = conditions.quarantine.until(&layer.digest, conditions.now) {
+            let message = format!(
+                "The policy of {} reached its limit several times in a row and is not run until {until}.",
+                layer.id
+            );
+            outcome.reasons.push(Reason {
+                retry_at: Some(until.to_string()),
+                ..Reason::of(Code::PolicyQuarantined, message, target(layer))
+            });
+            return;
+        }
+        let answer = match self.answer(set, layer, must_say, input, conditions) {
+            Ok(answer) => answer,
+            Err(reason) => return outcome.reasons.push(*reason),
+        };
+        let judged = answer.judged(layer, must_say);
+        let (denials, warnings) = match judged {
+            Ok(judged) => judged,
+            Err(Invalid(why)) => {
+                let message = format!("The policy of {} answered in a shape that is not allowed: {why}.", layer.id);
+                return outcome.reasons.push(Reason::of(Code::PolicyOutputInvalid, message, target(layer)));
+            }
+        };
+        if denials.is_empty() && must_say.is_some() && !answer.says_yes() {
+            outcome.reasons.push(not_permitted(layer, must_say));
+        }
+        for entry in denials {
+            let rule = self.rule_of(set, layer, ContractRule::Deny, &entry, input, conditions);
+            let policy =
+                rule.as_deref().and_then(|rule| rule.rsplit_once(':')).map(|(file, _)| format!("policy:{file}"));
+            outcome.reasons.push(entry.into_reason(&policy.unwrap_or_else(|| target(layer)), rule));
+        }
+        for entry in warnings {
+            let rule = self.rule_of(set, layer, ContractRule::Warn, &entry, input, conditions);
+            outcome.warnings.push(entry.into_warning(rule));
+        }
+    }
+
+    /// Asks a layer for all that it has to say, within its limits.
+    fn answer(
+        &mut self,
+        set: &PolicySet,
+        layer: &Layer,
+        must_say: Option<ContractRule>,
+        input: &Value,
+        conditions: &Conditions<'_>,
+    ) -> Result<Answer, Box<Reason>> {
+        let limit = conditions.limits.time;
+        for factor in WALL_FACTORS {
+            // an engine that is not put back is dropped: after a failure its state is not to be trusted
+            let mut compiled = self
+                .take(set, layer, Purpose::Decide)
+                .map_err(|error| error_reason(layer, &super::syntax::message(&error.to_string()), None))?;
+            compiled.about(input, nanoseconds(conditions.now));
+            let started = conditions.clock.cpu();
+            let answer = Answer::ask(&mut compiled, layer, must_say, limit.saturating_mul(factor));
+            let used = conditions.clock.cpu().saturating_sub(started);
+            match answer {
+                Ok(answer) if used <= limit => {
+                    self.put(layer, Purpose::Decide, compiled);
+                    conditions.quarantine.well(&layer.digest, conditions.now);
+                    return Ok(answer);
+                }
+                Err(Failure::Time) if used <= limit => {} // waited, not worked: once more, with a wider wall
+                Ok(_) | Err(Failure::Time) => {
+                    conditions.quarantine.hit(&layer.digest, conditions.now, conditions.limits);
+                    return Err(time_reason(layer, limit));
+                }
+                Err(Failure::Cap(why)) => {
+                    conditions.quarantine.hit(&layer.digest, conditions.now, conditions.limits);
+                    let message = format!("The policy of {} reached its limit of memory: {why}.", layer.id);
+                    return Err(Box::new(Reason::of(Code::PolicyTimeout, message, target(layer))));
+                }
+                Err(Failure::Error(why, place)) => return Err(error_reason(layer, &why, place)),
+            }
+        }
+        Err(time_reason(layer, limit))
+    }
+
+    /// The place of the rule that gave an entry: `entities/rfq.rego:12`, or the file alone if it cannot be told.
+    fn rule_of(
+        &mut self,
+        set: &PolicySet,
+        layer: &Layer,
+        name: ContractRule,
+        entry: &Entry,
+        input: &Value,
+        conditions: &Conditions<'_>,
+    ) -> Option<String> {
+        if let Some(place) = attribute::by_code(layer, name, entry.code.as_deref()) {
+            return Some(place);
+        }
+        let file = layer.files.first().map(|file| short(file).to_owned());
+        let Ok(mut compiled) = self.take(set, layer, Purpose::Attribute) else { return file };
+        compiled.about(input, nanoseconds(conditions.now));
+        for (number, head) in attribute::single(layer).filter(|(_, head)| head.name == name) {
+            match compiled.ask(&attribute::reference(layer, number, head), conditions.limits.time) {
+                Ok(own) if attribute::gave(&own, &entry.value) => {
+                    self.put(layer, Purpose::Attribute, compiled);
+                    return Some(attribute::place(head));
+                }
+                Ok(_) => {}
+                Err(_) => return file,
+            }
+        }
+        file
+    }
+}
+
+/// What a layer said, as it said it.
+struct Answer {
+    yes: Value,
+    deny: Value,
+    warn: Value,
+}
+
+impl Answer {
+    fn ask(
+        compiled: &mut Compiled,
+        layer: &Layer,
+        must_say: Option<ContractRule>,
+        limit: Duration,
+    ) -> Result<Self, Failure> {
+        let mut ask = |name: Option<ContractRule>| match name {
+            Some(name) if layer.defines(name) => compiled.ask(&layer.id.rule(name.as_str()), limit),
+            _ => Ok(Value::Undefined),
+        };
+        Ok(Self { deny: ask(Some(ContractRule::Deny))?, warn: ask(Some(ContractRule::Warn))?, yes: ask(must_say)? })
+    }
+
+    fn judged(&self, layer: &Layer, must_say: Option<ContractRule>) -> Result<(Vec<Entry>, Vec<Entry>), Invalid> {
+        let denials = output::entries("deny", &self.deny)?;
+        let warnings = output::entries("warn", &self.warn)?;
+        output::boolean(must_say.map_or("allow", ContractRule::as_str), &self.yes)?;
+        // a defined set is always a set: what is undefined although it is there has been lost on the way
+        if layer.defines(ContractRule::Deny) && self.deny == Value::Undefined {
+            return Err(Invalid("`deny` has no value".to_owned()));
+        }
+        Ok((denials, warnings))
+    }
+
+    fn says_yes(&self) -> bool {
+        self.yes == Value::Bool(true)
+    }
+}
+
+/// The layers that apply, each with the rule by which it must agree.
+pub(super) fn applying(layers: &Layers<'_>) -> Vec<(LayerId, Option<ContractRule>)> {
+    let agent = LayerId::Agent(layers.agent.to_owned());
+    let mut all = vec![(LayerId::Base, None)];
+    match layers.entity_type {
+        Some(entity) => {
+            all.push((agent, Some(ContractRule::Allow)));
+            all.push((LayerId::Entity(entity.to_owned()), Some(ContractRule::Allow)));
+        }
+        None => all.push((agent, Some(ContractRule::AllowWithoutEntity))),
+    }
+    all
+}
+
+/// Nanoseconds since the epoch, as far as they fit.
+pub(super) fn nanoseconds(now: Timestamp) -> i64 {
+    i64::try_from(now.as_nanosecond()).unwrap_or(if now < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
+}
+
+/// `policy:entities/rfq.rego`
+fn target(layer: &Layer) -> String {
+    let file = layer.files.first().map_or_else(|| layer.id.usual_file(), |file| short(file).to_owned());
+    format!("policy:{file}")
+}
+
+fn missing(id: &LayerId) -> Reason {
+    let target = format!("policy:{}", id.usual_file());
+    match id {
+        LayerId::Agent(agent) => {
+            Reason::of(Code::AgentPolicyMissing, format!("There is no policy for the agent {agent}."), target)
+        }
+        LayerId::Entity(entity) => {
+            Reason::of(Code::EntityPolicyMissing, format!("There is no policy for the entity type {entity}."), target)
+        }
+        LayerId::Base => Reason::of(Code::PolicyError, "The policy set has no base.", target),
+    }
+}
+
+fn not_permitted(layer: &Layer, must_say: Option<ContractRule>) -> Reason {
+    let rule = must_say.map_or("allow", ContractRule::as_str);
+    let message = match (&layer.id, must_say) {
+        (_, Some(ContractRule::AllowWithoutEntity)) => {
+            format!("The policy of {} does not allow this action without an entity (`{rule}`).", layer.id)
+        }
+        _ => format!("The policy of {} does not allow this action (`{rule}`).", layer.id),
+    };
+    Reason::of(Code::NotPermitted, message, target(layer))
+}
+
+fn error_reason(layer: &Layer, why: &str, place: Option<(String, u32)>) -> Box<Reason> {
+    let message = format!("The policy of {} failed: {why}.", layer.id);
+    let (target, rule) = match place {
+        Some((file, line)) if file.starts_with("policies/") => {
+            (format!("policy:{}", short(&file)), Some(format!("{}:{line}", short(&file))))
+        }
+        _ => (target(layer), None),
+    };
+    Box::new(Reason { rule, ..Reason::of(Code::PolicyError, message, target) })
+}
+
+fn time_reason(layer: &Layer, limit: Duration) -> Box<Reason> {
+    let message = format!("The policy of {} took longer than its limit of {} ms.", layer.id, limit.as_millis());
+    Box::new(Reason::of(Code::PolicyTimeout, message, target(layer)))
+}

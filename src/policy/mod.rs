@@ -1,0 +1,41 @@
+//! Policy: Rego layers that judge an input document.
+//!
+//! [`check()`] makes a [`PolicySet`] out of a [`Tree`], or says everything that is wrong. Each worker has its own
+//! [`Engines`] and asks them: [`Engines::evaluate`]. Nothing here reads a directory, a clock or a log; regorus is
+//! named in this room alone.
+//!
+//! Reading order: `tree`, `check`, `lint`, `set`, `evaluate`, `output`; then `compile` and `builtins` for how the
+//! interpreter is kept in bounds, `attribute` and `explain` for which rule spoke, `testing` and `cases` for tests.
+
+mod attribute;
+mod builtins;
+mod cases;
+mod check;
+mod compile;
+mod data;
+mod engines;
+mod evaluate;
+mod explain;
+mod facts;
+mod limits;
+mod lint;
+mod output;
+mod problem;
+mod report;
+mod resolve;
+mod set;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use cases::{CaseResult, Difference, run_cases};
+pub use check::check;
+pub use engines::Engines;
+pub use evaluate::{Conditions, Layers, Outcome};
+pub use explain::{Explanation, FiredRule};
+pub use limits::{Limits, Quarantine, ThreadClock};
+pub use problem::Problem;
+pub use report::{LayerReport, Report, report};
+pub use set::{ContractRule, Layer, PolicySet, StoredSet, StoredSetError, lost_modules};
+pub use tree::{LayerId, Tree};

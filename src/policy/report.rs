@@ -1,0 +1,46 @@
+//! What operators see of a policy set: its layers, the files of each, and which engine runs it.
+
+use super::set::{ContractRule, PolicySet};
+use super::tree::LayerId;
+use serde::Serialize;
+
+/// A policy set in brief.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `sha256:…`
+    pub digest: String,
+    /// Its layers, base first.
+    pub layers: Vec<LayerReport>,
+    /// The modules compiled into every layer.
+    pub libraries: Vec<String>,
+}
+
+/// One layer in brief.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerReport {
+    /// Which one.
+    pub layer: LayerId,
+    /// `sha256:…` of its modules, the libraries and the data.
+    pub digest: String,
+    /// Its modules.
+    pub files: Vec<String>,
+    /// The rules of the contract that it defines.
+    pub defines: Vec<ContractRule>,
+    /// What runs it.
+    pub engine: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Reports on a set.
+pub fn report(set: &PolicySet) -> Report {
+    let layers = set.layers().map(|layer| LayerReport {
+        layer: layer.id.clone(),
+        digest: layer.digest.clone(),
+        files: layer.files.clone(),
+        defines: ContractRule::ALL.into_iter().filter(|name| layer.defines(*name)).collect(),
+        engine: "interpreter",
+        why: "the interpreter is the reference: every layer runs on it",
+    });
+    Report { digest: set.digest().to_owned(), layers: layers.collect(), libraries: set.libraries().to_vec() }
+}

@@ -1,0 +1,176 @@
+//! A policy set: one immutable, content-addressed version of all modules and data.
+
+use super::tree::{LayerId, Tree};
+use super::{check, problem::Problem};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that decides, and nothing that does not: layers, libraries and data, without tests and cases, so
+/// that a changed test is no new policy. Made by [`check()`](super::check()) alone.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    pub(super) tree: Tree,
+    pub(super) digest: String,
+    pub(super) data: serde_json::Value,
+    pub(super) libraries: Vec<String>,
+    pub(super) layers: BTreeMap<LayerId, Layer>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// All modules of one package, to be compiled with the libraries.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Which one.
+    pub id: LayerId,
+    /// Its modules: `policies/entities/rfq.rego`.
+    pub files: Vec<String>,
+    /// Content address of its modules, all libraries and all data.
+    pub digest: String,
+    /// The rules of the contract that it defines.
+    pub(super) heads: Vec<Head>,
+    /// Bytes of its modules and the libraries.
+    pub(super) source_bytes: usize,
+}
+
+/// One rule of the contract, as written.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) name: ContractRule,
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) code: Option<String>,
+    pub(super) is_default: bool,
+    /// Where the first rule of its module begins, behind package and imports.
+    pub(super) rules_begin: usize,
+    pub(super) span: (usize, usize),
+    pub(super) name_span: (usize, usize),
+}
+
+/// The names that a layer answers by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContractRule {
+    /// `allow`, a boolean.
+    Allow,
+    /// `allow_without_entity`, a boolean; of an agent's layer.
+    AllowWithoutEntity,
+    /// `deny contains R`.
+    Deny,
+    /// `warn contains R`.
+    Warn,
+}
+
+impl ContractRule {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Allow, Self::AllowWithoutEntity, Self::Deny, Self::Warn];
+
+    /// As it stands in a policy.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::AllowWithoutEntity => "allow_without_entity",
+            Self::Deny => "deny",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// A policy set as it is kept: its files, and the digest that they must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSet {
+    /// `sha256:…`
+    pub digest: String,
+    /// Modules and data.
+    pub files: Tree,
+}
+
+/// Why a stored set is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredSetError {
+    /// It does not check (any more).
+    #[error("the stored policy set {digest} does not check: {}", problems.first().map_or_else(String::new, ToString::to_string))]
+    Refused {
+        /// Its digest.
+        digest: String,
+        /// What is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// Its content has another digest.
+    #[error("the stored policy set {wanted} holds the content of {found}")]
+    OtherContent {
+        /// What it says it is.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+impl PolicySet {
+    /// The content address: `sha256:` and 64 hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The layers, base first.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.values()
+    }
+
+    /// The layer of that id.
+    pub fn layer(&self, id: &LayerId) -> Option<&Layer> {
+        self.layers.get(id)
+    }
+
+    /// What check has to say about it without refusing it.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Modules and data as text.
+    pub fn files(&self) -> &BTreeMap<String, String> {
+        &self.tree.files
+    }
+
+    /// The library modules.
+    pub fn libraries(&self) -> &[String] {
+        &self.libraries
+    }
+
+    /// The `data` document.
+    pub fn data(&self) -> &serde_json::Value {
+        &self.data
+    }
+
+    /// To keep it.
+    pub fn to_stored(&self) -> StoredSet {
+        StoredSet { digest: self.digest.clone(), files: self.tree.clone() }
+    }
+
+    /// From what was kept; checks it again, so that a set made elsewhere cannot come in this way.
+    pub fn from_stored(stored: &StoredSet) -> Result<Self, StoredSetError> {
+        let set = check(&stored.files)
+            .map_err(|problems| StoredSetError::Refused { digest: stored.digest.clone(), problems })?;
+        if set.digest == stored.digest {
+            Ok(set)
+        } else {
+            Err(StoredSetError::OtherContent { wanted: stored.digest.clone(), found: set.digest })
+        }
+    }
+
+    fn modules(&self) -> BTreeSet<&str> {
+        self.tree.files.keys().map(String::as_str).filter(|path| path.ends_with(".rego")).collect()
+    }
+}
+
+/// The modules of `old` that `new` does not have: a set that loses one is refused until it is confirmed, for a
+/// checkout in progress looks just like that.
+pub fn lost_modules(old: &PolicySet, new: &PolicySet) -> Vec<String> {
+    old.modules().difference(&new.modules()).map(|path| (*path).to_owned()).collect()
+}
+
+impl Layer {
+    /// Whether it has a rule of that name.
+    pub fn defines(&self, name: ContractRule) -> bool {
+        self.heads.iter().any(|head| head.name == name)
+    }
+}
