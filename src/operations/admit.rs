@@ -191,6 +191,7 @@ fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationE
         policy_set: known.policy_set,
         agent_revision: known.agent_revision,
         entity_type_revision: known.entity_type_revision,
+        policy_profile: known.agent.as_ref().and_then(|agent| agent.spec.policy_profile.clone()),
     };
     Ok(Admit { request, body, judged, verdict, input, replayable: !masked.any() })
 }
@@ -256,7 +257,7 @@ fn verdict(
 }
 
 /// The layer that speaks for an agent: its profile's, if the registry gives it one.
-pub(super) fn layer_of<'a>(id: &'a crate::vocabulary::AgentId, record: Option<&'a Agent>) -> &'a str {
+fn layer_of<'a>(id: &'a crate::vocabulary::AgentId, record: Option<&'a Agent>) -> &'a str {
     record.and_then(|agent| agent.spec.policy_profile.as_deref()).unwrap_or(id.as_str())
 }
 
