@@ -54,11 +54,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The audit trail, newest first, bounded like [`Store::decisions`].
     fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError>;
 
-    /// Keeps the text of a policy set under its digest, durably, before a command names it. Keeping it twice is harmless.
-    fn put_policy_set(&self, digest: &str, text: &[u8]) -> Result<(), ReadError>;
+    /// Keeps bytes under their content address (`sha256:…`), durably, before a command names it: the parts of policy sets.
+    /// Keeping them twice is harmless.
+    fn put_blob(&self, address: &str, bytes: &[u8]) -> Result<(), ReadError>;
 
-    /// The text of a policy set, verified against its address.
-    fn policy_set(&self, digest: &str) -> Result<Option<Vec<u8>>, ReadError>;
+    /// What is kept under a content address, verified against it.
+    fn blob(&self, address: &str) -> Result<Option<Vec<u8>>, ReadError>;
 
     /// How it is.
     fn status(&self) -> StoreStatus;
