@@ -1,3 +1,8 @@
-//! Where answers become durable.
+//! Where answers become durable: one trait with a written contract, and its implementations.
 
+mod contract;
 pub mod sled;
+
+pub use contract::{
+    AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Page, ReadError, Reply, Store, StoreStatus, read,
+};

@@ -1,0 +1,5 @@
+//! The database behind the journal.
+
+mod blocks;
+
+pub use blocks::{Blocks, IndexError};
