@@ -1,5 +1,6 @@
 //! The HTTP face: parses and authenticates requests, calls `operations`, and writes answers. It decides nothing.
 
+pub mod caller;
 pub mod check;
 pub mod config;
 pub mod edge;
@@ -7,4 +8,5 @@ pub mod extract;
 pub mod json;
 pub mod problem;
 pub mod read;
+mod refusal;
 pub mod wire;
