@@ -8,11 +8,17 @@ use crate::vocabulary::{Reason, Warning};
 use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// The secret that digests are made with.
 #[derive(Clone)]
 pub struct MaskKey([u8; 32]);
+
+impl fmt::Debug for MaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MaskKey(…)")
+    }
+}
 
 impl MaskKey {
     /// From 32 random bytes.

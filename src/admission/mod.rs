@@ -11,4 +11,4 @@ pub use answer::{AdmissionAnswer, Decision, HeldBudget, HoldAnswer};
 pub use input::{BudgetAdvice, InputParts, input_document, step_facts};
 pub use mask::{Mask, MaskKey, Masked};
 pub use record::{DecisionRecord, Judged};
-pub use request::{Action, Entity, Kind, Request, RunRef, canonical_json};
+pub use request::{Action, Entity, Kind, Request, RunRef};

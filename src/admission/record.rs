@@ -16,6 +16,9 @@ pub struct Judged {
     pub agent_revision: u64,
     /// Revision of the entity type's record, 0 where it is not registered.
     pub entity_type_revision: u64,
+    /// The layer that spoke for the agent, where it was a profile's and not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_profile: Option<String>,
 }
 
 /// One recorded decision.

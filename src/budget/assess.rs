@@ -82,6 +82,30 @@ pub fn assess(
     assessment
 }
 
+/// What is left of one budget for an admission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Available {
+    /// The limit in force.
+    pub limit: Amount,
+    /// What is left of it.
+    pub remaining: Balance,
+    /// When its window ends, in its own zone.
+    pub resets_at: Option<String>,
+}
+
+/// What a matching budget has left; `None` where the request lacks a dimension that it counts by.
+pub fn available(
+    now: Timestamp,
+    facts: &Facts<'_>,
+    budget: &Arc<Budget>,
+    accounts: &dyn Accounts,
+) -> Option<Available> {
+    let each = each_label(&budget.spec.each, facts).ok()?;
+    let (account, limit) = standing(now, budget, each, accounts);
+    let figures = account.figures(&budget.spec.window, now);
+    Some(Available { limit, remaining: remaining(budget, limit, &figures), resets_at: resets_at(budget, &account) })
+}
+
 /// What `calls` counts by itself: one, unless the estimate names more.
 fn asked(budget: &Budget, estimate: &BTreeMap<Unit, Amount>) -> Option<Amount> {
     let named = estimate.get(&budget.spec.unit).copied();
@@ -100,6 +124,12 @@ fn demand(
     if asked.is_none() && budget.spec.require_estimate {
         return Err(estimate_missing(budget));
     }
+    let (account, limit) = standing(now, budget, each, accounts);
+    Ok(Demand { budget: Arc::clone(budget), account, asked: asked.unwrap_or(Amount::ZERO), limit })
+}
+
+/// The account that counts now, and the limit in force for it.
+fn standing(now: Timestamp, budget: &Budget, each: Arc<str>, accounts: &dyn Accounts) -> (Account, Amount) {
     let span = budget.spec.window.span(now);
     let key = AccountKey { budget: budget.id().clone(), window: span.label.as_str().into(), each };
     let limit = limit_in_force(budget, &key, now);
@@ -111,7 +141,7 @@ fn demand(
         };
         Account::new(key, budget, start, span.end)
     });
-    Ok(Demand { budget: Arc::clone(budget), account, asked: asked.unwrap_or(Amount::ZERO), limit })
+    (account, limit)
 }
 
 fn dimension_missing(budget: &Budget, lacking: &[Dimension]) -> Reason {

@@ -16,7 +16,7 @@ mod usage;
 mod window;
 
 pub use account::{Account, AccountKey, Accounts, Alert, Bucket, Figures};
-pub use assess::{Assessment, Held, Placed, assess, place};
+pub use assess::{Assessment, Available, Held, Placed, assess, available, place};
 pub use definition::{Budget, BudgetSpec, Enforcement, FieldFault};
 pub use edit::{BudgetError, create, delete, replace};
 pub use hold::{Hold, HoldLine, HoldRefusal, HoldState, LONGEST_HOLD_S, Release, Settlement};

@@ -1,7 +1,6 @@
 //! What can be asked of the state, what it answers, and why it may refuse.
 
-use crate::admission::{AdmissionAnswer, DecisionRecord};
-use crate::admission::{Judged, Request};
+use crate::admission::{AdmissionAnswer, DecisionRecord, Judged, Request};
 use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, Raise};
 use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
@@ -51,6 +50,11 @@ pub enum Command {
         file: String,
         /// SHA-256 of its text.
         sha256: String,
+    },
+    /// Note that an admin confirmed the wall clock after a jump.
+    NoteClock {
+        /// What it showed.
+        wall: Timestamp,
     },
     /// Let the holds expire whose time has come: what every batch begins with, for a quiet hour.
     Tick,

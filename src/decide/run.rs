@@ -40,6 +40,17 @@ pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Res
             });
             Ok(Answer::Done)
         }
+        Command::NoteClock { wall } => {
+            draft.push(Entry {
+                op: "clock.confirm".to_owned(),
+                actor: actor.clone(),
+                subject: format!("clock:{wall}"),
+                reason: None,
+                before: None,
+                effects: Vec::new(),
+            });
+            Ok(Answer::Done)
+        }
         Command::Tick => {
             expire::expire_due(draft, ctx);
             Ok(Answer::Done)

@@ -1,8 +1,40 @@
-//! What the daemon can do, one verb a file. The API, the console and the command line call these, so nothing can be done
-//! on one face and not on another.
+//! What the daemon can do, verb by verb, in one file for each thing that it is done to. The API, the console and the
+//! command line call these, so nothing can be done on one face and not on another; each checks who asks by itself.
 
+mod admit;
+mod app;
+mod budgets;
+mod clock;
+mod error;
+mod holds;
+mod keys;
+mod policies;
+mod policy_room;
+mod records;
+mod registry;
 mod roles;
+mod schemas;
 mod secret;
 
+pub use admit::{Admitted, admit, admit_batch};
+pub use app::{App, RefusedSet};
+pub use budgets::{
+    Applied, apply_budgets, budget, budget_usage, budgets, create_budget, delete_budget, raise_budget, replace_budget,
+    withdraw_raise,
+};
+pub use clock::confirm_clock;
+pub use error::OperationError;
+pub use holds::{extend_hold, hold, release_hold, settle_hold};
+pub use keys::{KeyRequest, authenticate, create_key, create_key_with, keys, revoke_key};
+pub use policies::{
+    PolicySets, RefusedView, Taken, confirm_policy_set, offer_tree, policy_report, policy_set, policy_sets, refused,
+};
+pub use policy_room::PolicyRoom;
+pub use records::{admission, admissions, audit, explain_admission};
+pub use registry::{
+    agent, agents, create_pause, delete_agent, delete_entity_type, end_pause, entity_type, entity_types, pauses,
+    put_agent, put_entity_type, set_agent_mode,
+};
 pub use roles::{Forbidden, OPERATIONS, Operation, OperationRow, Principal};
+pub use schemas::Schemas;
 pub use secret::{SHORTEST_SECRET, Secret, SecretError, sha256};

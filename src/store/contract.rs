@@ -1,259 +1,200 @@
-//! What a store promises. The doc comments here are the contract, and one suite (`tests/it/store_contract.rs`) runs every
-//! implementation through it.
-//!
-//! A store keeps the [`State`], decides commands on it one batch after another, and makes each batch durable before
-//! anybody hears or sees anything of it.
+//! What every store promises. These comments are the contract, and one suite of tests holds each implementation to it.
 
 use crate::admission::{Decision, DecisionRecord, Kind};
-use crate::audit::Digest;
 use crate::decide::{Answer, Envelope, Refusal};
-use crate::state::{Entry, State};
+use crate::registry::Actor;
+use crate::state::State;
 use crate::vocabulary::{ActionName, AdmissionId, AgentId, EntityId, EntityType, RunId, StepName};
 use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Comes when a command is durable, or when it is certain that it will not be. One that is dropped unsent means the store
-/// ended without deciding it: the same as [`CommitError::Closing`].
-pub type Reply = oneshot::Receiver<Result<Answer, CommitError>>;
-
-/// A command was not carried out, and nothing of it will ever be seen.
 pub use super::failure::CommitFailure;
 
-/// [`CommitFailure`] with the core's own refusals.
-pub type CommitError = CommitFailure<Refusal>;
+/// What a command got. It comes when the command's batch is on stable storage, or when it is certain that it never will
+/// be. A reply that is dropped unsent is a [`CommitFailure::Closing`].
+pub type Reply = oneshot::Receiver<Result<Answer, CommitFailure<Refusal>>>;
 
-/// Where answers become durable.
+/// A store could not read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the store cannot read: {0}")]
+pub struct ReadError(pub String);
+
+/// Decides commands durably, and remembers.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Decides a command and makes it durable.
-    ///
-    /// Commands are decided in the order in which they are submitted, each on what those before it changed. When the
-    /// reply is `Ok`, everything that the command changed is on stable storage and every later read sees it. A command
-    /// that changes nothing (a repeat, a refusal) is answered after all that was submitted before it is durable. Where
-    /// nothing can be made durable the reply is an error, never an answer. A full queue answers [`CommitError::Busy`] at
-    /// once. A panic while deciding answers [`CommitError::Internal`] and takes nothing with it.
+    /// Hands in a command. Commands are decided one after the other, each on all that was decided before it; their
+    /// effects become durable, then visible to every read below, and only then is the reply sent. A failure means that
+    /// nothing of it happened or ever will. A full queue is `Busy` at once.
     fn submit(&self, envelope: Envelope) -> Reply;
 
-    /// What a command would get at `now`, decided on the state as it is and thrown away.
+    /// Decides a command on the state as it stands at `now`, and throws the outcome's effects away: dry runs.
     fn preview(&self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Refusal>;
 
-    /// Lets `reader` look at the state: one durable moment of it, all of a batch or nothing. It must be quick: the next
-    /// batch waits for it.
-    fn read(&self, reader: &mut dyn FnMut(&State));
+    /// Shows the state: everything durable and nothing else. The reader must be short, for it may hold the next batch up.
+    fn read_state(&self, reader: &mut dyn FnMut(&State));
 
     /// A recorded decision.
-    fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, StoreError>;
+    fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, ReadError>;
 
-    /// Recorded decisions that fit, newest first, those before `cursor`, `limit` at most. The work of one call is bounded:
-    /// a page may be short, or empty, and still have a `next`.
+    /// Recorded decisions that fit, newest first. The work of one call is bounded: a page may be short, or empty, and
+    /// still have a `next`; no `next` means that there is nothing older.
     fn decisions(
         &self,
         filter: &DecisionFilter,
-        cursor: Option<Position>,
+        cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Page<Arc<DecisionRecord>>, StoreError>;
+    ) -> Result<Page<Arc<DecisionRecord>>, ReadError>;
 
-    /// The last admission (not a retry) of a run, or of one step of it.
-    fn last_admission(&self, run: &RunId, step: Option<&StepName>)
-    -> Result<Option<Arc<DecisionRecord>>, StoreError>;
+    /// The last recorded *action* admission of a run, or of one of its steps.
+    fn last_action(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Arc<DecisionRecord>>, ReadError>;
 
-    /// Operations that fit, newest first, as [`Store::decisions`] pages.
-    fn audit(
-        &self,
-        filter: &AuditFilter,
-        cursor: Option<Position>,
-        limit: usize,
-    ) -> Result<Page<AuditEntry>, StoreError>;
+    /// The audit trail, newest first, bounded like [`Store::decisions`].
+    fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError>;
 
-    /// Keeps a policy set's bytes under their digest; durable when it returns, and to be called before a command names the
-    /// digest. Putting it again does nothing.
-    fn put_policy_set(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError>;
+    /// Keeps bytes under their content address (`sha256:…`), durably, before a command names it: the parts of policy sets.
+    /// Keeping them twice is harmless.
+    fn put_blob(&self, address: &str, bytes: &[u8]) -> Result<(), ReadError>;
 
-    /// A policy set's bytes, checked against their digest.
-    fn policy_set(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+    /// What is kept under a content address, verified against it.
+    fn blob(&self, address: &str) -> Result<Option<Vec<u8>>, ReadError>;
 
     /// How it is.
     fn status(&self) -> StoreStatus;
 
-    /// Takes no more commands, decides and answers those that wait, and returns when everything is durable.
-    fn shutdown(&self);
+    /// Decides what is queued, answers it, and ends. Later commands are `Closing`.
+    fn shut_down(&self);
 }
 
-/// Something stored cannot be read or written at present.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// What is behind the journal is being built anew from it.
-    #[error("older records are being read anew from the journal; ask again later")]
-    Rebuilding,
-    /// The database or a file.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// Where an operation stands: its record, and its place in it. Sorts by time; in text `17-3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// The record's sequence number.
-    pub seq: u64,
-    /// The operation's place in it.
-    pub index: u32,
-}
-
-/// A text that is no [`Position`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a cursor that a list gave")]
-pub struct PositionError;
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.seq, self.index)
-    }
-}
-
-impl FromStr for Position {
-    type Err = PositionError;
-
-    fn from_str(text: &str) -> Result<Self, PositionError> {
-        let (seq, index) = text.split_once('-').ok_or(PositionError)?;
-        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if !digits(seq) || !digits(index) {
-            return Err(PositionError);
+/// Reads something out of the state.
+pub fn read<R>(store: &dyn Store, reader: impl FnOnce(&State) -> R) -> R {
+    let mut reader = Some(reader);
+    let mut out = None;
+    store.read_state(&mut |state| {
+        if let Some(reader) = reader.take() {
+            out = Some(reader(state));
         }
-        let (Ok(seq), Ok(index)) = (seq.parse(), index.parse()) else { return Err(PositionError) };
-        Ok(Self { seq, index })
+    });
+    match out {
+        Some(out) => out,
+        None => unreachable!("read_state calls its reader"),
     }
 }
 
-/// Part of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One page of a list.
+#[derive(Clone, Debug, Serialize)]
 pub struct Page<T> {
-    /// Newest first.
+    /// What fits.
     pub items: Vec<T>,
-    /// What to ask for next; `None` at the end.
-    pub next: Option<Position>,
+    /// Where to go on; `null` at the end.
+    pub next: Option<String>,
 }
 
-/// Which decisions; a field that is `None` fits all.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Which decisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecisionFilter {
-    /// Who asked.
-    pub agent: Option<AgentId>,
-    /// On which type of entity.
+    /// Of one of these agents.
+    pub agents: Option<Vec<AgentId>>,
+    /// On this type of entity.
     pub entity_type: Option<EntityType>,
-    /// On which entity.
+    /// On this entity.
     pub entity_id: Option<EntityId>,
-    /// What for.
+    /// For this action.
     pub action: Option<ActionName>,
-    /// Yes or no.
+    /// With this outcome.
     pub decision: Option<Decision>,
-    /// A reason's code.
+    /// With this code among the reasons.
     pub code: Option<String>,
-    /// In which run.
+    /// In this run.
     pub run: Option<RunId>,
-    /// Action or retry.
+    /// Of this kind.
     pub kind: Option<Kind>,
-    /// Not before this.
+    /// At or after.
     pub since: Option<Timestamp>,
-    /// Before this.
+    /// Before.
     pub until: Option<Timestamp>,
 }
 
 impl DecisionFilter {
-    /// Whether a decision fits.
+    /// Whether a record fits.
     pub fn fits(&self, record: &DecisionRecord) -> bool {
         fn same<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
             wanted.is_none() || wanted == found
         }
-        same(self.agent.as_ref(), Some(&record.agent))
+        self.agents.as_ref().is_none_or(|agents| agents.contains(&record.agent))
             && same(self.entity_type.as_ref(), record.entity_type.as_ref())
             && same(self.entity_id.as_ref(), record.entity_id.as_ref())
             && same(self.action.as_ref(), Some(&record.action))
             && same(self.decision.as_ref(), Some(&record.decision))
+            && self.code.as_ref().is_none_or(|code| record.codes.contains(code))
             && same(self.run.as_ref(), record.run.as_ref())
             && same(self.kind.as_ref(), Some(&record.kind))
-            && self.code.as_ref().is_none_or(|code| record.codes.contains(code))
-            && self.since.is_none_or(|since| since <= record.decided_at)
+            && self.since.is_none_or(|since| record.decided_at >= since)
             && self.until.is_none_or(|until| record.decided_at < until)
     }
 }
 
-/// One operation as recorded: who did what to what, when, and what changed.
-#[derive(Clone, Debug)]
-pub struct AuditEntry {
-    /// Where it stands.
-    pub position: Position,
-    /// Its batch's time.
-    pub time: Timestamp,
-    /// The operation.
-    pub entry: Arc<Entry>,
-}
-
-/// Which operations; a field that is `None` fits all.
+/// Which entries of the audit trail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// The name of who did it.
+    /// By this person or service.
     pub actor: Option<String>,
-    /// What was done, e.g. `budget.raise`; or all of a group, e.g. `budget`.
+    /// This operation (`budget.raise`), or all of a kind (`budget.`).
     pub op: Option<String>,
-    /// What it was done to, e.g. `budget:rfq-draft-daily`.
+    /// On this subject.
     pub subject: Option<String>,
-    /// Not before this.
+    /// At or after.
     pub since: Option<Timestamp>,
-    /// Before this.
+    /// Before.
     pub until: Option<Timestamp>,
-    /// Also what runtimes did: admissions and holds.
+    /// Admissions and holds too, which are most of it.
     pub include_admissions: bool,
 }
 
-impl AuditFilter {
-    /// Whether an operation fits, apart from whether it is an admission's or a hold's.
-    pub fn fits(&self, time: Timestamp, entry: &Entry) -> bool {
-        let group = |op: &String| {
-            entry.op == *op || entry.op.strip_prefix(op.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        };
-        self.actor.as_ref().is_none_or(|actor| entry.actor.name == *actor)
-            && self.op.as_ref().is_none_or(group)
-            && self.subject.as_ref().is_none_or(|subject| entry.subject == *subject)
-            && self.since.is_none_or(|since| since <= time)
-            && self.until.is_none_or(|until| time < until)
-    }
+/// One entry of the audit trail.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditRecord {
+    /// The record of the journal that it stands in.
+    pub seq: u64,
+    /// Its place there.
+    pub index: u32,
+    /// The batch's time.
+    pub at: Timestamp,
+    /// What was done.
+    pub op: String,
+    /// By whom.
+    pub actor: Actor,
+    /// On what.
+    pub subject: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What stood before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What stood then.
+    pub effects: Value,
 }
 
 /// How a store is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize)]
 pub struct StoreStatus {
     /// The last durable record.
-    pub last_seq: u64,
-    /// Its hash. Noted elsewhere, it shows later that no end was cut off.
-    pub head: Digest,
-    /// Its batch's time.
-    pub last_time: Option<Timestamp>,
-    /// Journal files.
-    pub segments: usize,
-    /// Their bytes.
-    pub bytes: u64,
+    pub seq: u64,
+    /// Its hash, in hex: note it elsewhere to see later that the end was not cut.
+    pub head: String,
+    /// The last journalled time.
+    pub time: Option<Timestamp>,
+    /// Segment files.
+    pub segments: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
     /// Records that the database behind does not have yet.
     pub index_lag: u64,
-    /// Whether the database behind is being built anew.
-    pub rebuilding: bool,
-    /// Commands that wait.
+    /// Commands waiting.
     pub queue_depth: usize,
-    /// Why nothing can be made durable; `None` while it can.
-    pub failed: Option<Arc<str>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_read_back() {
-        let position = Position { seq: 17, index: 3 };
-        assert_eq!(position.to_string().parse(), Ok(position));
-        for bad in ["", "17", "-3", "17-", "+1-2", "17-3-1", "99999999999999999999-1"] {
-            assert_eq!(bad.parse::<Position>(), Err(PositionError), "{bad}");
-        }
-    }
+    /// Why it takes no commands, if it does not.
+    pub failed: Option<String>,
 }

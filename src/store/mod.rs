@@ -1,11 +1,9 @@
-//! Where answers become durable. The trait [`Store`] is the contract, [`sled`] the embedded implementation.
+//! Where answers become durable: one trait with a written contract, and its implementations.
 
 mod contract;
 mod failure;
 pub mod sled;
 
 pub use contract::{
-    AuditEntry, AuditFilter, CommitError, DecisionFilter, Page, Position, PositionError, Reply, Store, StoreError,
-    StoreStatus,
+    AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Page, ReadError, Reply, Store, StoreStatus, read,
 };
-pub use failure::CommitFailure;

@@ -201,6 +201,7 @@ fn name(command: &Command) -> &'static str {
         Command::Key(_) => "key",
         Command::PublishPolicySet { .. } => "policy_set",
         Command::NoteSeed { .. } => "seed",
+        Command::NoteClock { .. } => "clock",
         Command::Tick => "tick",
     }
 }

@@ -1,11 +1,12 @@
 //! What was decided and done: the recent part in memory, the older part in the database behind, one list to who asks.
 
 use super::index::{Index, IndexError, Shelf};
-use super::journal::{ReadError, Sealed, sealed_segments};
+use super::journal::{Sealed, sealed_segments};
 use super::recent::{Recent, decision};
 use crate::admission::DecisionRecord;
 use crate::state::Entry;
-use crate::store::{AuditEntry, AuditFilter, DecisionFilter, Page, Position, StoreError};
+use super::position::Position;
+use crate::store::{AuditFilter, DecisionFilter, ReadError};
 use crate::vocabulary::{AdmissionId, RunId, StepName};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -21,6 +22,39 @@ const EXAMINED: usize = 5_000;
 /// So many sealed segments may wait for the database behind before commits are refused: they are what is in memory.
 const MOST_WAITING: usize = 8;
 
+/// What is behind the journal cannot be read or made at present.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// It is being built anew.
+    #[error("older records are being read anew from the journal; ask again later")]
+    Rebuilding,
+    /// sled, or a file.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<HistoryError> for ReadError {
+    fn from(error: HistoryError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// One operation, and where it stands.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) position: Position,
+    pub(super) time: Timestamp,
+    pub(super) entry: Arc<Entry>,
+}
+
+/// Part of a list, newest first.
+#[derive(Debug)]
+pub(super) struct Part<T> {
+    pub(super) items: Vec<T>,
+    /// Where to go on: before this.
+    pub(super) next: Option<Position>,
+}
+
 /// The history of a state directory.
 #[derive(Debug)]
 pub(super) struct History {
@@ -35,7 +69,7 @@ pub(super) struct History {
 
 impl History {
     /// Opens the database behind; one that is damaged is put aside, and why is told.
-    pub(super) fn open(journal: PathBuf, database: PathBuf) -> Result<(Self, Option<PutAside>), StoreError> {
+    pub(super) fn open(journal: PathBuf, database: PathBuf) -> Result<(Self, Option<PutAside>), HistoryError> {
         let sealed = sealed_segments(&journal).map_err(|error| failed(&error))?;
         let (index, aside) = match Index::open(&database, &sealed) {
             Ok(index) => (index, None),
@@ -94,8 +128,8 @@ impl History {
 
     /// Gives the database behind every sealed segment that it lacks, while `go_on` says so. Where that fails once, it is
     /// put aside and built anew.
-    pub(super) fn catch_up(&self, go_on: &dyn Fn() -> bool) -> Result<(), StoreError> {
-        let sealed = sealed_segments(&self.journal).map_err(|error: ReadError| failed(&error))?;
+    pub(super) fn catch_up(&self, go_on: &dyn Fn() -> bool) -> Result<(), HistoryError> {
+        let sealed = sealed_segments(&self.journal).map_err(|error| failed(&error))?;
         let Err(error) = self.add_missing(&sealed, go_on) else { return Ok(()) };
         self.rebuilding.store(true, Ordering::Release);
         put_aside(&self.database, self.indexed(), &error)?;
@@ -107,8 +141,8 @@ impl History {
     }
 
     /// At the start: gives the database behind what it lacks of the segments before this one.
-    pub(super) fn catch_up_to(&self, first_seq: u64) -> Result<(), StoreError> {
-        let mut sealed = sealed_segments(&self.journal).map_err(|error: ReadError| failed(&error))?;
+    pub(super) fn catch_up_to(&self, first_seq: u64) -> Result<(), HistoryError> {
+        let mut sealed = sealed_segments(&self.journal).map_err(|error| failed(&error))?;
         sealed.retain(|segment| segment.first_seq < first_seq);
         self.add_missing(&sealed, &|| true).map_err(|error| failed(&error))
     }
@@ -134,12 +168,12 @@ impl History {
     }
 
     /// A recorded decision.
-    pub(super) fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, StoreError> {
+    pub(super) fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, HistoryError> {
         let Some(position) = position_of(id) else { return Ok(None) };
         Ok(self.decision_at(position)?.filter(|record| record.id == *id))
     }
 
-    fn decision_at(&self, position: Position) -> Result<Option<Arc<DecisionRecord>>, StoreError> {
+    fn decision_at(&self, position: Position) -> Result<Option<Arc<DecisionRecord>>, HistoryError> {
         {
             let recent = self.recent.read();
             if let Some(kept) = recent.at(position) {
@@ -158,7 +192,7 @@ impl History {
         &self,
         run: &RunId,
         step: Option<&StepName>,
-    ) -> Result<Option<Arc<DecisionRecord>>, StoreError> {
+    ) -> Result<Option<Arc<DecisionRecord>>, HistoryError> {
         let recent = self.recent.read().last_admission(run, step);
         let position = match recent {
             Some(position) => Some(position),
@@ -173,12 +207,12 @@ impl History {
         filter: &DecisionFilter,
         cursor: Option<Position>,
         limit: usize,
-    ) -> Result<Page<Arc<DecisionRecord>>, StoreError> {
+    ) -> Result<Part<Arc<DecisionRecord>>, HistoryError> {
         let fits = |_: Timestamp, entry: &Entry| decision(entry).is_some_and(|record| filter.fits(record));
         let query = Query { shelves: &[Shelf::Decisions], since: filter.since, fits: &fits, limit };
         let page = self.list(&query, cursor)?;
         let items = page.items.iter().filter_map(|item| decision(&item.entry).cloned()).collect();
-        Ok(Page { items, next: page.next })
+        Ok(Part { items, next: page.next })
     }
 
     /// Operations that fit, newest first.
@@ -187,14 +221,14 @@ impl History {
         filter: &AuditFilter,
         cursor: Option<Position>,
         limit: usize,
-    ) -> Result<Page<AuditEntry>, StoreError> {
+    ) -> Result<Part<Operation>, HistoryError> {
         const ALL: &[Shelf] = &[Shelf::Audit, Shelf::Decisions, Shelf::Holds];
         let shelves = if filter.include_admissions { ALL } else { &ALL[..1] };
-        let fits = |time: Timestamp, entry: &Entry| filter.fits(time, entry);
+        let fits = |time: Timestamp, entry: &Entry| audit_fits(filter, time, entry);
         self.list(&Query { shelves, since: filter.since, fits: &fits, limit }, cursor)
     }
 
-    fn list(&self, query: &Query<'_>, cursor: Option<Position>) -> Result<Page<AuditEntry>, StoreError> {
+    fn list(&self, query: &Query<'_>, cursor: Option<Position>) -> Result<Part<Operation>, HistoryError> {
         let mut list = List::new(query, EXAMINED);
         let floor = {
             let recent = self.recent.read();
@@ -224,14 +258,26 @@ impl History {
         Ok(list.page())
     }
 
-    fn older(&self) -> Result<Arc<Index>, StoreError> {
-        if self.is_rebuilding() { Err(StoreError::Rebuilding) } else { Ok(Arc::clone(&self.index.read())) }
+    fn older(&self) -> Result<Arc<Index>, HistoryError> {
+        if self.is_rebuilding() { Err(HistoryError::Rebuilding) } else { Ok(Arc::clone(&self.index.read())) }
     }
 
     /// The database behind, for what only tests and later parts ask of it.
     pub(super) fn index(&self) -> Arc<Index> {
         Arc::clone(&self.index.read())
     }
+}
+
+/// Whether an operation fits, apart from whether it is an admission's or a hold's.
+fn audit_fits(filter: &AuditFilter, time: Timestamp, entry: &Entry) -> bool {
+    let op = |wanted: &String| {
+        if wanted.ends_with('.') { entry.op.starts_with(wanted.as_str()) } else { entry.op == *wanted }
+    };
+    filter.actor.as_ref().is_none_or(|actor| entry.actor.name == *actor)
+        && filter.op.as_ref().is_none_or(op)
+        && filter.subject.as_ref().is_none_or(|subject| entry.subject == *subject)
+        && filter.since.is_none_or(|since| since <= time)
+        && filter.until.is_none_or(|until| time < until)
 }
 
 /// The database behind was damaged and put aside.
@@ -243,20 +289,20 @@ pub struct PutAside {
     pub to: PathBuf,
 }
 
-fn put_aside(database: &Path, seq: u64, why: &IndexError) -> Result<PutAside, StoreError> {
+fn put_aside(database: &Path, seq: u64, why: &IndexError) -> Result<PutAside, HistoryError> {
     let mut to = database.with_extension(format!("damaged-{seq}"));
     let mut more = 1;
     while to.exists() {
         to = database.with_extension(format!("damaged-{seq}-{more}"));
         more += 1;
     }
-    std::fs::rename(database, &to).map_err(|error| StoreError::Failed(format!("{}: {error}", database.display())))?;
+    std::fs::rename(database, &to).map_err(|error| HistoryError::Failed(format!("{}: {error}", database.display())))?;
     tracing::warn!(%why, to = %to.display(), "the database behind the journal was put aside; it is built anew");
     Ok(PutAside { why: why.to_string(), to })
 }
 
-fn failed(error: &dyn std::error::Error) -> StoreError {
-    StoreError::Failed(error.to_string())
+fn failed(error: &dyn std::error::Error) -> HistoryError {
+    HistoryError::Failed(error.to_string())
 }
 
 /// Where an admission's id says that it stands in the journal: the middle of its bits, see [`crate::decide::Context::id`].
@@ -279,7 +325,7 @@ struct Query<'a> {
 /// A list in the making.
 struct List<'a> {
     query: &'a Query<'a>,
-    items: Vec<AuditEntry>,
+    items: Vec<Operation>,
     /// How many operations may still be looked at.
     left: usize,
     /// Where it was stopped with more to come; `None`: it came to the end.
@@ -300,7 +346,7 @@ impl<'a> List<'a> {
         }
         let entry = entry();
         if (self.query.fits)(time, &entry) {
-            self.items.push(AuditEntry { position, time, entry });
+            self.items.push(Operation { position, time, entry });
         }
         self.left = self.left.saturating_sub(1);
         if self.left == 0 || self.items.len() >= self.query.limit.max(1) {
@@ -313,7 +359,7 @@ impl<'a> List<'a> {
     /// Adds lists of the same stretch: as far as all of them have come.
     fn merge(&mut self, parts: Vec<Self>) {
         self.stopped = parts.iter().filter_map(|part| part.stopped).max();
-        let mut more: Vec<AuditEntry> = parts.into_iter().flat_map(|part| part.items).collect();
+        let mut more: Vec<Operation> = parts.into_iter().flat_map(|part| part.items).collect();
         more.retain(|item| self.stopped.is_none_or(|stopped| item.position >= stopped));
         more.sort_unstable_by(|a, b| b.position.cmp(&a.position));
         let room = self.query.limit.max(1) - self.items.len();
@@ -324,8 +370,8 @@ impl<'a> List<'a> {
         self.items.extend(more);
     }
 
-    fn page(self) -> Page<AuditEntry> {
-        Page { items: self.items, next: if self.over { None } else { self.stopped } }
+    fn page(self) -> Part<Operation> {
+        Part { items: self.items, next: if self.over { None } else { self.stopped } }
     }
 }
 

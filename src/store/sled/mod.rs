@@ -18,11 +18,13 @@ pub mod index;
 pub mod journal;
 pub mod lock;
 mod open;
+mod position;
 mod recent;
 mod store;
 pub mod writer;
 
 pub use history::PutAside;
 pub use open::{OpenError, Recovery, Settings};
+pub use position::{Position, PositionError};
 pub use recent::Recorded;
 pub use store::Sled;

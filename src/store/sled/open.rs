@@ -12,7 +12,7 @@ use crate::audit::{Frame, WriterId};
 use crate::clock::{Clock, ClockGuard};
 use crate::decide::Limits;
 use crate::state::State;
-use crate::store::StoreError;
+use super::history::HistoryError;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::fs;
@@ -67,7 +67,7 @@ pub enum OpenError {
     Journal(#[from] ReadError),
     /// The database behind cannot be made.
     #[error(transparent)]
-    Database(#[from] StoreError),
+    Database(#[from] HistoryError),
     /// A file or directory cannot be made or written.
     #[error("{path}: {error}")]
     Io {

@@ -1,9 +1,9 @@
 //! Operations of segments that the database behind does not have yet, in memory.
 
 use super::index::Shelf;
+use super::position::Position;
 use crate::admission::{DecisionRecord, Kind};
 use crate::state::{Effect, Entry};
-use crate::store::Position;
 use crate::vocabulary::{RunId, StepName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

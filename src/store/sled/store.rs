@@ -1,10 +1,11 @@
 //! The store as its callers see it.
 
 use super::batch::{Batches, preview};
-use super::blobs::{BlobError, Blobs};
-use super::history::History;
+use super::blobs::Blobs;
+use super::history::{History, Operation};
 use super::index::Index;
 use super::lock::Lock;
+use super::position::Position;
 use super::writer::{Moment, Queue, Shared};
 use crate::admission::DecisionRecord;
 use crate::audit::{Digest, WriterId};
@@ -12,7 +13,7 @@ use crate::clock::ClockGuard;
 use crate::decide::{Answer, Envelope, Limits, Refusal};
 use crate::state::State;
 use crate::store::{
-    AuditEntry, AuditFilter, CommitError, DecisionFilter, Page, Position, Reply, Store, StoreError, StoreStatus,
+    AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Page, ReadError, Reply, Store, StoreStatus,
 };
 use crate::vocabulary::{AdmissionId, RunId, StepName};
 use jiff::Timestamp;
@@ -70,7 +71,7 @@ impl Store for Sled {
         if self.0.history.lags_too_far() {
             let (reply, receiver) = tokio::sync::oneshot::channel();
             // its receiver is in our hands, so it cannot be gone
-            let _ = reply.send(Err(CommitError::Busy));
+            let _ = reply.send(Err(CommitFailure::Busy));
             return receiver;
         }
         self.0.queue.submit(envelope)
@@ -83,75 +84,86 @@ impl Store for Sled {
         preview(&self.0.state.read(), envelope, &moment, &self.0.limits)
     }
 
-    fn read(&self, reader: &mut dyn FnMut(&State)) {
+    fn read_state(&self, reader: &mut dyn FnMut(&State)) {
         reader(&self.0.state.read());
     }
 
-    fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, StoreError> {
-        self.0.history.decision(id)
+    fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
+        Ok(self.0.history.decision(id)?)
     }
 
     fn decisions(
         &self,
         filter: &DecisionFilter,
-        cursor: Option<Position>,
+        cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Page<Arc<DecisionRecord>>, StoreError> {
-        self.0.history.decisions(filter, cursor, limit)
+    ) -> Result<Page<Arc<DecisionRecord>>, ReadError> {
+        let part = self.0.history.decisions(filter, Position::of_cursor(cursor)?, limit)?;
+        Ok(Page { items: part.items, next: part.next.map(|next| next.to_string()) })
     }
 
-    fn last_admission(
-        &self,
-        run: &RunId,
-        step: Option<&StepName>,
-    ) -> Result<Option<Arc<DecisionRecord>>, StoreError> {
-        self.0.history.last_admission(run, step)
+    fn last_action(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
+        Ok(self.0.history.last_admission(run, step)?)
     }
 
-    fn audit(
-        &self,
-        filter: &AuditFilter,
-        cursor: Option<Position>,
-        limit: usize,
-    ) -> Result<Page<AuditEntry>, StoreError> {
-        self.0.history.audit(filter, cursor, limit)
+    fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError> {
+        let part = self.0.history.audit(filter, Position::of_cursor(cursor)?, limit)?;
+        let items = part.items.iter().map(audit_record).collect::<Result<_, _>>()?;
+        Ok(Page { items, next: part.next.map(|next| next.to_string()) })
     }
 
-    fn put_policy_set(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.blobs.put(digest, bytes).map_err(|error: BlobError| StoreError::Failed(error.to_string()))
+    fn put_blob(&self, address: &str, bytes: &[u8]) -> Result<(), ReadError> {
+        self.0.blobs.put(&digest(address)?, bytes).map_err(|error| ReadError(error.to_string()))
     }
 
-    fn policy_set(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.blobs.get(digest).map_err(|error| StoreError::Failed(error.to_string()))
+    fn blob(&self, address: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.blobs.get(&digest(address)?).map_err(|error| ReadError(error.to_string()))
     }
 
     fn status(&self) -> StoreStatus {
         let parts = &self.0;
         let chain = parts.shared.chain();
-        let (segments, bytes) = parts.shared.journal_size();
-        let last_time = Timestamp::from_nanosecond(i128::from(chain.time_ns)).ok().filter(|_| chain.seq > 0);
+        let (segments, journal_bytes) = parts.shared.journal_size();
         StoreStatus {
-            last_seq: chain.seq,
-            head: chain.head,
-            last_time,
-            segments,
-            bytes,
+            seq: chain.seq,
+            head: chain.head.to_string(),
+            time: Timestamp::from_nanosecond(i128::from(chain.time_ns)).ok().filter(|_| chain.seq > 0),
+            segments: segments as u64,
+            journal_bytes,
             index_lag: chain.seq.saturating_sub(parts.history.indexed()),
-            rebuilding: parts.history.is_rebuilding(),
             queue_depth: parts.queue.depth(),
-            failed: parts.shared.failure(),
+            failed: parts.shared.failure().map(|why| why.to_string()),
         }
     }
 
-    fn shutdown(&self) {
+    fn shut_down(&self) {
         self.0.queue.close();
         self.0.indexer.stop();
     }
 }
 
+fn digest(address: &str) -> Result<Digest, ReadError> {
+    address.parse().map_err(|error| ReadError(format!("the address {address:?} {error}")))
+}
+
+fn audit_record(operation: &Operation) -> Result<AuditRecord, ReadError> {
+    let entry = &operation.entry;
+    Ok(AuditRecord {
+        seq: operation.position.seq,
+        index: operation.position.index,
+        at: operation.time,
+        op: entry.op.clone(),
+        actor: entry.actor.clone(),
+        subject: entry.subject.clone(),
+        reason: entry.reason.clone(),
+        before: entry.before.clone(),
+        effects: serde_json::to_value(&entry.effects).map_err(|error| ReadError(error.to_string()))?,
+    })
+}
+
 impl Drop for Sled {
     fn drop(&mut self) {
-        self.shutdown();
+        self.shut_down();
     }
 }
 

@@ -1,0 +1,305 @@
+//! One admission, from the parsed request to the durable answer: judge by policy, then commit. Read [`admit`].
+
+use super::app::{App, durable};
+use super::error::OperationError;
+use super::roles::{Operation, Principal};
+use crate::admission::{
+    Action, BudgetAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document, step_facts,
+};
+use crate::budget::{self, Facts};
+use crate::decide::{Admit, Answer, Command, Envelope, PolicyVerdict, Refusal};
+use crate::policy::Layers;
+use crate::registry::{Agent, EntityTypeRecord};
+use crate::state::{FirstAnswer, State};
+use crate::store::Reply;
+use crate::vocabulary::{ActionName, AdmissionId, Amount, Unit};
+use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How often an admission is judged anew because what it was judged under has changed.
+const JUDGED_AGAIN: usize = 1;
+
+/// An answer, as its caller gets it.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// The recorded decision; `None` for a dry run.
+    pub id: Option<AdmissionId>,
+    /// Yes or no.
+    pub decision: Decision,
+    /// The answer, word for word.
+    pub answer: Box<RawValue>,
+    /// It was asked before, and this is the first answer again.
+    pub repeated: bool,
+}
+
+/// Asks for one admission. `body` is the request as it came, for the hash behind its idempotency key.
+pub async fn admit(
+    app: &App,
+    principal: &Principal,
+    request: Request,
+    body: &Value,
+) -> Result<Admitted, OperationError> {
+    match begin(app, principal, request, body)? {
+        Begun::Done(admitted) => Ok(admitted),
+        Begun::Waiting(waiting) => finish(app, principal, waiting).await,
+    }
+}
+
+/// Asks for many, each on its own; the answers come in order. All are handed in before the first is waited for, so that
+/// they share batches.
+pub async fn admit_batch(
+    app: &App,
+    principal: &Principal,
+    requests: Vec<(Request, &Value)>,
+) -> Vec<Result<Admitted, OperationError>> {
+    let begun: Vec<_> = requests.into_iter().map(|(request, body)| begin(app, principal, request, body)).collect();
+    let mut answers = Vec::with_capacity(begun.len());
+    for one in begun {
+        answers.push(match one {
+            Err(error) => Err(error),
+            Ok(Begun::Done(admitted)) => Ok(admitted),
+            Ok(Begun::Waiting(waiting)) => finish(app, principal, waiting).await,
+        });
+    }
+    answers
+}
+
+enum Begun {
+    Done(Admitted),
+    Waiting(Box<Waiting>),
+}
+
+/// Handed in, and not decided yet.
+struct Waiting {
+    reply: Reply,
+    request: Request,
+    body: String,
+}
+
+fn begin(app: &App, principal: &Principal, request: Request, body: &Value) -> Result<Begun, OperationError> {
+    let operation = if request.dry_run { Operation::DryRun } else { Operation::Admit };
+    principal.may_for(operation, &request.agent)?;
+    let body = if request.dry_run {
+        String::new()
+    } else {
+        app.mask_key.digest(crate::audit::canonical_json(body).as_bytes())
+    };
+    if request.dry_run {
+        let admit = judge(app, &request, String::new())?;
+        return dry_run(app, principal, admit).map(Begun::Done);
+    }
+    let admit = judge(app, &request, body.clone())?;
+    let reply = hand_in(app, principal, admit);
+    Ok(Begun::Waiting(Box::new(Waiting { reply, request, body })))
+}
+
+fn hand_in(app: &App, principal: &Principal, admit: Admit) -> Reply {
+    app.store.submit(Envelope { command: Command::Admit(Box::new(admit)), actor: principal.actor() })
+}
+
+async fn finish(app: &App, principal: &Principal, waiting: Box<Waiting>) -> Result<Admitted, OperationError> {
+    let Waiting { mut reply, request, body } = *waiting;
+    for again in 0..=JUDGED_AGAIN {
+        match durable(reply.await) {
+            Ok(answer) => return answered(app, answer),
+            Err(OperationError::Refused(Refusal::Stale)) if again < JUDGED_AGAIN => {
+                reply = hand_in(app, principal, judge(app, &request, body.clone())?);
+            }
+            Err(OperationError::Refused(Refusal::Stale)) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(OperationError::Stale)
+}
+
+fn answered(app: &App, answer: Answer) -> Result<Admitted, OperationError> {
+    let (record, repeated) = match answer {
+        Answer::Decided(record) => (record, false),
+        Answer::Repeated(FirstAnswer::Admission(id)) => {
+            let found = app.store.decision(&id)?;
+            (found.ok_or_else(|| OperationError::Internal(format!("the first answer {id} is not there")))?, true)
+        }
+        other => return Err(OperationError::Internal(format!("an admission was answered by {other:?}"))),
+    };
+    if !repeated {
+        count(&record.decision, &record.codes);
+    }
+    Ok(Admitted { id: Some(record.id.clone()), decision: record.decision, answer: record.answer.clone(), repeated })
+}
+
+/// Decisions by outcome and code. Codes that a policy's author made up are counted together: a metric must not grow
+/// with what others write.
+fn count(decision: &Decision, codes: &[String]) {
+    let outcome = match decision {
+        Decision::Allow => "allow",
+        Decision::Deny => "deny",
+    };
+    metrics::counter!("tollgate_decisions_total", "decision" => outcome).increment(1);
+    for code in codes {
+        let known = crate::vocabulary::CODES.iter().find(|row| row.text == code).map_or("policy_rule", |row| row.text);
+        metrics::counter!("tollgate_denials_total", "code" => known).increment(1);
+    }
+}
+
+fn dry_run(app: &App, principal: &Principal, admit: Admit) -> Result<Admitted, OperationError> {
+    let now = app.guard.now()?;
+    let envelope = Envelope { command: Command::Admit(Box::new(admit)), actor: principal.actor() };
+    match app.store.preview(&envelope, now) {
+        Ok(Answer::DryRun(answer)) => {
+            let text = to_raw_value(&*answer).map_err(|error| OperationError::Internal(error.to_string()))?;
+            Ok(Admitted { id: None, decision: answer.decision, answer: text, repeated: false })
+        }
+        Ok(other) => Err(OperationError::Internal(format!("a dry run was answered by {other:?}"))),
+        Err(Refusal::Stale) => Err(OperationError::Stale),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// What the registry and the budgets say, read at one moment.
+struct Known {
+    policy_set: String,
+    agent: Option<Arc<Agent>>,
+    agent_revision: u64,
+    entity_type: Option<Arc<EntityTypeRecord>>,
+    entity_type_revision: u64,
+    budgets: Vec<BudgetAdvice>,
+}
+
+/// Policy's part: the layers that apply judge the input. Pure but for the clock and the reads.
+fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
+    let now = app.guard.now()?;
+    let request = match request.kind {
+        Kind::Action => request.clone(),
+        Kind::Retry => as_repeated(app, request)?,
+    };
+    let known = app.read(|state| known(state, &request, now)).ok_or_else(no_policy)?;
+    let mut input = input_document(&InputParts {
+        request: &request,
+        agent: known.agent.as_deref(),
+        budgets: &known.budgets,
+        same_step_failures: 0,
+        now,
+    });
+    let mut verdict = verdict(app, &request, &known, &input, now)?;
+    let masked = mask(app, &known).apply(&mut input, &app.mask_key);
+    masked.outcome(&mut verdict.reasons, &mut verdict.warnings);
+    let input = to_raw_value(&input).map_err(|error| OperationError::Internal(error.to_string()))?;
+    let judged = Judged {
+        policy_set: known.policy_set,
+        agent_revision: known.agent_revision,
+        entity_type_revision: known.entity_type_revision,
+        policy_profile: known.agent.as_ref().and_then(|agent| agent.spec.policy_profile.clone()),
+    };
+    Ok(Admit { request, body, judged, verdict, input, replayable: !masked.any() })
+}
+
+fn no_policy() -> OperationError {
+    OperationError::Internal("no policy set is in force".to_owned())
+}
+
+fn known(state: &State, request: &Request, now: Timestamp) -> Option<Known> {
+    let agent = state.agent(&request.agent).cloned();
+    let entity_type = request.entity.as_ref().map(|entity| &entity.kind);
+    let facts = Facts {
+        agent: &request.agent,
+        team: agent.as_ref().and_then(|agent| agent.spec.team.as_ref()),
+        entity_type,
+        action: &request.action.name,
+        run: request.run.as_ref().map(|run| &run.id),
+    };
+    let advice = state.matching(&facts).into_iter().filter_map(|budget| {
+        let available = budget::available(now, &facts, &budget, state)?;
+        Some(BudgetAdvice {
+            id: budget.id().clone(),
+            unit: budget.spec.unit.clone(),
+            limit: available.limit,
+            remaining: available.remaining,
+            resets_at: available.resets_at,
+            as_of: now,
+        })
+    });
+    let budgets = advice.collect();
+    Some(Known {
+        policy_set: state.policy_set()?.digest.clone(),
+        agent_revision: state.agent_revision(&request.agent),
+        entity_type_revision: entity_type.map_or(0, |kind| state.entity_type_revision(kind)),
+        entity_type: entity_type.and_then(|kind| state.entity_type(kind)).cloned(),
+        agent,
+        budgets,
+    })
+}
+
+fn verdict(
+    app: &App,
+    request: &Request,
+    known: &Known,
+    input: &Value,
+    now: Timestamp,
+) -> Result<PolicyVerdict, OperationError> {
+    let span = tracing::debug_span!("policy", agent = %request.agent);
+    let _entered = span.enter();
+    let layers = Layers {
+        agent: layer_of(&request.agent, known.agent.as_deref()),
+        entity_type: request.entity.as_ref().map(|entity| entity.kind.as_str()),
+    };
+    // A set that was taken back between the read and this is as stale as one that was replaced.
+    let outcome = app.policy.judge(&known.policy_set, &layers, input, now).ok_or(OperationError::Stale)?;
+    metrics::histogram!("tollgate_policy_seconds").record(outcome.took.as_secs_f64());
+    let mut reasons = Vec::new();
+    if let (Some(record), Some(entity)) = (&known.entity_type, &request.entity) {
+        reasons.extend(app.schemas.reasons(record, entity));
+    }
+    reasons.extend(outcome.reasons);
+    Ok(PolicyVerdict { reasons, warnings: outcome.warnings })
+}
+
+/// The layer that speaks for an agent: its profile's, if the registry gives it one.
+fn layer_of<'a>(id: &'a crate::vocabulary::AgentId, record: Option<&'a Agent>) -> &'a str {
+    record.and_then(|agent| agent.spec.policy_profile.as_deref()).unwrap_or(id.as_str())
+}
+
+fn mask(app: &App, known: &Known) -> Mask {
+    let mut pointers = app.mask.pointers.clone();
+    if let Some(record) = &known.entity_type {
+        let own = record.spec.masked_pointers().into_iter();
+        pointers.extend(own.map(|pointer| format!("/entity/properties{pointer}")));
+    }
+    Mask { pointers }
+}
+
+/// A retry as what it would repeat: the action, entity and estimate of the last admission of that step, or the start of
+/// the run where there was none.
+fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> {
+    let missing = || OperationError::Invalid { pointer: "/run".to_owned(), message: "a retry is of a run".to_owned() };
+    let run = request.run.as_ref().ok_or_else(missing)?;
+    let Some(record) = app.store.last_action(&run.id, run.step.as_ref())? else {
+        let action = Action { name: start_run()?, properties: serde_json::Map::new() };
+        return Ok(Request { action, entity: None, estimate: BTreeMap::new(), ..request.clone() });
+    };
+    if record.agent != request.agent {
+        return Err(OperationError::NotFound { what: "run", id: run.id.to_string() });
+    }
+    let unreadable = |why: String| OperationError::Internal(format!("the recorded input of {} {why}", record.id));
+    let input: Value = serde_json::from_str(record.input.get()).map_err(|error| unreadable(error.to_string()))?;
+    let (action, entity, estimate) = step_facts(&input).ok_or_else(|| unreadable("has no action".to_owned()))?;
+    let action: Action = serde_json::from_value(action).map_err(|error| unreadable(error.to_string()))?;
+    let entity: Option<Entity> =
+        entity.map(serde_json::from_value).transpose().map_err(|error| unreadable(error.to_string()))?;
+    let estimate = amounts(&estimate).ok_or_else(|| unreadable("has a malformed estimate".to_owned()))?;
+    Ok(Request { action, entity, estimate, ..request.clone() })
+}
+
+fn start_run() -> Result<ActionName, OperationError> {
+    ActionName::new("start_run").map_err(|error| OperationError::Internal(error.to_string()))
+}
+
+fn amounts(estimate: &Value) -> Option<BTreeMap<Unit, Amount>> {
+    let amount = |item: &Value| {
+        let unit = Unit::new(item.get("unit")?.as_str()?).ok()?;
+        Some((unit, item.get("amount")?.as_str()?.parse().ok()?))
+    };
+    estimate.as_array().unwrap_or(&Vec::new()).iter().map(amount).collect()
+}

@@ -1,0 +1,149 @@
+//! What a budget admin does, and what everybody else may see of it.
+
+use super::app::App;
+use super::error::OperationError;
+use super::roles::{Operation, Principal};
+use crate::budget::{AccountUsage, BudgetSpec, BudgetView, Raise, usage, view};
+use crate::decide::{Answer, BudgetEdit, Command, RaiseCommand};
+use crate::state::FirstAnswer;
+use crate::vocabulary::{BudgetId, RaiseId};
+use serde::Serialize;
+
+/// What applying a file of budgets changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// New ones.
+    pub created: Vec<BudgetId>,
+    /// Changed ones.
+    pub replaced: Vec<BudgetId>,
+    /// Deleted ones, which the file does not name.
+    pub deleted: Vec<BudgetId>,
+    /// Untouched ones.
+    pub unchanged: Vec<BudgetId>,
+}
+
+/// Every budget that is not deleted, by id, with the figures of its current window.
+pub fn budgets(app: &App, principal: &Principal) -> Result<Vec<BudgetView>, OperationError> {
+    principal.may(Operation::ReadBudgets)?;
+    let now = app.now();
+    Ok(app.read(|state| {
+        let alive = state.budgets().filter(|budget| budget.deleted_at.is_none());
+        alive.map(|budget| view(budget, state.accounts_of(budget.id()), now)).collect()
+    }))
+}
+
+/// One budget, also a deleted one, with the figures of its current window.
+pub fn budget(app: &App, principal: &Principal, id: &BudgetId) -> Result<BudgetView, OperationError> {
+    principal.may(Operation::ReadBudgets)?;
+    shown(app, id)
+}
+
+/// The figures of every account of a budget that is in memory, past windows too, newest window first.
+pub fn budget_usage(app: &App, principal: &Principal, id: &BudgetId) -> Result<Vec<AccountUsage>, OperationError> {
+    principal.may(Operation::ReadBudgets)?;
+    let now = app.now();
+    app.read(|state| {
+        let budget = state.budget(id).ok_or_else(|| missing(id))?;
+        let mut accounts: Vec<AccountUsage> =
+            state.accounts_of(id).map(|account| usage(budget, account, now)).collect();
+        accounts.sort_by(|a, b| b.window.start.cmp(&a.window.start).then_with(|| a.account.cmp(&b.account)));
+        Ok(accounts)
+    })
+}
+
+/// Makes a budget.
+pub async fn create_budget(app: &App, principal: &Principal, spec: BudgetSpec) -> Result<BudgetView, OperationError> {
+    principal.may(Operation::CreateBudget)?;
+    edit(app, principal, BudgetEdit::Create(spec)).await
+}
+
+/// Writes it anew, if it still is the revision that the admin saw.
+pub async fn replace_budget(
+    app: &App,
+    principal: &Principal,
+    spec: BudgetSpec,
+    revision: u64,
+) -> Result<BudgetView, OperationError> {
+    principal.may(Operation::ReplaceBudget)?;
+    edit(app, principal, BudgetEdit::Replace(spec, revision)).await
+}
+
+/// Deletes it, if it still is that revision.
+pub async fn delete_budget(
+    app: &App,
+    principal: &Principal,
+    id: BudgetId,
+    revision: u64,
+) -> Result<BudgetView, OperationError> {
+    principal.may(Operation::DeleteBudget)?;
+    edit(app, principal, BudgetEdit::Delete(id, revision)).await
+}
+
+/// Makes these the budgets: creates, replaces and deletes as needed, all or nothing.
+pub async fn apply_budgets(
+    app: &App,
+    principal: &Principal,
+    specs: Vec<BudgetSpec>,
+) -> Result<Applied, OperationError> {
+    principal.may(Operation::ApplyBudgets)?;
+    match app.commit(principal, Command::Budget(BudgetEdit::Apply(specs))).await? {
+        Answer::Applied { created, replaced, deleted, unchanged } => {
+            Ok(Applied { created, replaced, deleted, unchanged })
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Raises its limit for a while. Asked again under the same key, the raise as it was first answered.
+pub async fn raise_budget(app: &App, principal: &Principal, command: RaiseCommand) -> Result<Raise, OperationError> {
+    principal.may(Operation::RaiseBudget)?;
+    app.guard.now()?;
+    match app.commit(principal, Command::Budget(BudgetEdit::Raise(command))).await? {
+        Answer::Raise(_, raise) => Ok(*raise),
+        Answer::Repeated(FirstAnswer::Raise(budget, id)) => app.read(|state| {
+            let raises = state.budget(&budget).map(|budget| budget.raises.as_slice()).unwrap_or_default();
+            let raise = raises.iter().find(|raise| raise.id == id).cloned();
+            let raise = raise.ok_or_else(|| OperationError::NotFound { what: "raise", id: id.to_string() })?;
+            Ok(Raise { withdrawn: None, ..raise })
+        }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Withdraws a raise.
+pub async fn withdraw_raise(
+    app: &App,
+    principal: &Principal,
+    budget: BudgetId,
+    raise: RaiseId,
+    reason: String,
+) -> Result<BudgetView, OperationError> {
+    principal.may(Operation::WithdrawRaise)?;
+    edit(app, principal, BudgetEdit::Withdraw(budget, raise, reason)).await
+}
+
+async fn edit(app: &App, principal: &Principal, edit: BudgetEdit) -> Result<BudgetView, OperationError> {
+    match app.commit(principal, Command::Budget(edit)).await? {
+        Answer::Budget(budget) => {
+            let now = app.now();
+            Ok(app.read(|state| view(&budget, state.accounts_of(budget.id()), now)))
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn shown(app: &App, id: &BudgetId) -> Result<BudgetView, OperationError> {
+    let now = app.now();
+    app.read(|state| {
+        let budget = state.budget(id).ok_or_else(|| missing(id))?;
+        Ok(view(budget, state.accounts_of(id), now))
+    })
+}
+
+fn missing(id: &BudgetId) -> OperationError {
+    OperationError::NotFound { what: "budget", id: id.to_string() }
+}
+
+fn unexpected(answer: &Answer) -> OperationError {
+    OperationError::Internal(format!("a budget was answered by {answer:?}"))
+}

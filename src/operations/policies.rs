@@ -1,0 +1,151 @@
+//! Policy sets: taken from the directory, refused, confirmed, shown.
+
+use super::app::{App, RefusedSet};
+use super::error::OperationError;
+use super::records::stored_set;
+use super::roles::{Operation, Principal};
+use crate::decide::{Answer, Command};
+use crate::policy::{PolicySet, Problem, Report, Tree, check, lost_modules, report};
+use crate::state::PolicySetHead;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What became of a tree.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// It is in force now.
+    Published(PolicySetHead),
+    /// It was in force already.
+    Unchanged,
+    /// It was refused; the old one goes on serving.
+    Refused(RefusedSet),
+}
+
+/// Offers what the policy directory holds now. A set that does not check, or that lost a module, is refused, visibly.
+pub async fn offer_tree(app: &App, tree: &Tree) -> Result<Taken, OperationError> {
+    let now = app.now();
+    let set = match check(tree) {
+        Ok(set) => Arc::new(set),
+        Err(problems) => {
+            return Ok(refuse(app, RefusedSet { at: now, problems, lost: Vec::new(), digest: None, set: None }));
+        }
+    };
+    let head = app.read(|state| state.policy_set().cloned());
+    if head.as_ref().is_some_and(|head| head.digest == set.digest()) {
+        *app.refused.write() = None;
+        return Ok(Taken::Unchanged);
+    }
+    let current = head.as_ref().and_then(|head| app.policy.set(&head.digest));
+    let lost = current.map(|current| lost_modules(&current, &set)).unwrap_or_default();
+    if !lost.is_empty() {
+        let digest = Some(set.digest().to_owned());
+        return Ok(refuse(app, RefusedSet { at: now, problems: Vec::new(), lost, digest, set: Some(set) }));
+    }
+    publish(app, &Principal::tollgate(), set, None).await.map(Taken::Published)
+}
+
+fn refuse(app: &App, refused: RefusedSet) -> Taken {
+    metrics::counter!("tollgate_policy_sets_refused_total").increment(1);
+    *app.refused.write() = Some(refused.clone());
+    Taken::Refused(refused)
+}
+
+/// Lets a set serve that waits because it lost a module.
+pub async fn confirm_policy_set(
+    app: &App,
+    principal: &Principal,
+    digest: &str,
+    reason: Option<String>,
+) -> Result<PolicySetHead, OperationError> {
+    principal.may(Operation::ConfirmPolicySet)?;
+    let waiting = app.refused.read().as_ref().filter(|refused| refused.digest.as_deref() == Some(digest)).cloned();
+    let set = waiting.and_then(|refused| refused.set);
+    let set = set.ok_or_else(|| OperationError::NotFound { what: "waiting policy set", id: digest.to_owned() })?;
+    publish(app, principal, set, reason).await
+}
+
+/// Its text is durable before the journal names it, and every worker can find it before the state does.
+pub(super) async fn publish(
+    app: &App,
+    principal: &Principal,
+    set: Arc<PolicySet>,
+    reason: Option<String>,
+) -> Result<PolicySetHead, OperationError> {
+    let digest = set.digest().to_owned();
+    keep(app, &set)?;
+    app.policy.announce(set);
+    let answer = app.commit(principal, Command::PublishPolicySet { digest: digest.clone(), reason }).await;
+    match answer {
+        Ok(Answer::PolicySet(head)) => {
+            app.policy.settle_on(&digest);
+            *app.refused.write() = None;
+            Ok(head)
+        }
+        Ok(other) => Err(OperationError::Internal(format!("a policy set was answered by {other:?}"))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps a set's text beside the journal.
+fn keep(app: &App, set: &PolicySet) -> Result<(), OperationError> {
+    let text = serde_json::to_vec(&set.to_stored()).map_err(|error| OperationError::Internal(error.to_string()))?;
+    Ok(app.store.put_policy_set(set.digest(), &text)?)
+}
+
+/// The sets that were in force, newest first, and what waits or was refused.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicySets {
+    /// Newest first; the first one is in force.
+    pub items: Vec<PolicySetHead>,
+    /// What the directory holds and was not taken.
+    pub refused: Option<RefusedView>,
+}
+
+/// A set that was not taken, as it is shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusedView {
+    /// When it was found.
+    pub at: Timestamp,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// Modules that it lost; it can be confirmed.
+    pub lost_modules: Vec<String>,
+    /// Its digest, if it checks.
+    pub digest: Option<String>,
+}
+
+/// What serves and what was refused.
+pub fn policy_sets(app: &App, principal: &Principal) -> Result<PolicySets, OperationError> {
+    principal.may(Operation::ReadPolicies)?;
+    let mut items = app.read(|state| state.policy_sets().to_vec());
+    items.reverse();
+    Ok(PolicySets { items, refused: refused(app) })
+}
+
+/// What the directory holds and was not taken: the reason why the old set still serves.
+pub fn refused(app: &App) -> Option<RefusedView> {
+    app.refused.read().as_ref().map(|refused| RefusedView {
+        at: refused.at,
+        problems: refused.problems.clone(),
+        lost_modules: refused.lost.clone(),
+        digest: refused.digest.clone(),
+    })
+}
+
+/// One set, with its files.
+pub fn policy_set(app: &App, principal: &Principal, digest: &str) -> Result<Arc<PolicySet>, OperationError> {
+    principal.may(Operation::ReadPolicies)?;
+    match app.policy.set(digest) {
+        Some(set) => Ok(set),
+        None => stored_set(app, digest),
+    }
+}
+
+/// Which engine each layer of the set in force is on, and why.
+pub fn policy_report(app: &App, principal: &Principal) -> Result<Report, OperationError> {
+    principal.may(Operation::ReadPolicies)?;
+    let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
+    let set = digest.and_then(|digest| app.policy.set(&digest));
+    set.map(|set| report(&set)).ok_or_else(|| OperationError::Internal("no policy set is in force".to_owned()))
+}

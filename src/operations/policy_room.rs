@@ -1,0 +1,99 @@
+//! The policy set in force and the engines of each worker.
+//!
+//! An admission is judged by the set that the state names, never by "the newest one that this thread has seen": the
+//! digest is read together with the registry, and the set of that digest is found here.
+
+use crate::clock::thread_cpu_time;
+use crate::policy::{Conditions, Engines, Explanation, Layers, Limits, Outcome, PolicySet, Quarantine, ThreadClock};
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Rooms are told apart, for threads that serve several (tests).
+static ROOMS: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    static WORKER: RefCell<Worker> = RefCell::new(Worker { room: 0, set: None, engines: Engines::default() });
+}
+
+/// What one thread has of its own: no lock and no shared count on the way of an evaluation.
+struct Worker {
+    room: u64,
+    set: Option<Arc<PolicySet>>,
+    engines: Engines,
+}
+
+/// The sets that may be asked for: the one in force, and one that is about to be.
+#[derive(Debug)]
+pub struct PolicyRoom {
+    id: u64,
+    sets: RwLock<Vec<Arc<PolicySet>>>,
+    quarantine: Quarantine,
+    limits: Limits,
+}
+
+struct Cpu;
+
+impl ThreadClock for Cpu {
+    fn cpu(&self) -> Duration {
+        thread_cpu_time()
+    }
+}
+
+impl PolicyRoom {
+    /// With the set in force.
+    pub fn new(set: Arc<PolicySet>, limits: Limits) -> Self {
+        let id = ROOMS.fetch_add(1, Ordering::Relaxed);
+        Self { id, sets: RwLock::new(vec![set]), quarantine: Quarantine::default(), limits }
+    }
+
+    /// A set is about to be published: whoever reads its digest from the state must find it here.
+    pub fn announce(&self, set: Arc<PolicySet>) {
+        let mut sets = self.sets.write();
+        if !sets.iter().any(|known| known.digest() == set.digest()) {
+            sets.push(set);
+        }
+    }
+
+    /// This one is in force now; the others are not asked for any more.
+    pub fn settle_on(&self, digest: &str) {
+        self.sets.write().retain(|set| set.digest() == digest);
+    }
+
+    /// The set of that digest, if it is in force or about to be.
+    pub fn set(&self, digest: &str) -> Option<Arc<PolicySet>> {
+        self.sets.read().iter().find(|set| set.digest() == digest).cloned()
+    }
+
+    /// Judges an input by the set of that digest; `None` if it is not here (any more).
+    pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &Value, now: Timestamp) -> Option<Outcome> {
+        WORKER.with_borrow_mut(|worker| {
+            if worker.room != self.id {
+                *worker = Worker { room: self.id, set: None, engines: Engines::default() };
+            }
+            if worker.set.as_ref().is_none_or(|set| set.digest() != digest) {
+                worker.set = Some(self.set(digest)?);
+            }
+            let set = worker.set.as_ref()?;
+            Some(worker.engines.evaluate(set, layers, input, &self.conditions(now)))
+        })
+    }
+
+    /// The rules that fire on an input, by the set given: of the past, perhaps.
+    pub fn explain(&self, set: &PolicySet, layers: &Layers<'_>, input: &Value, now: Timestamp) -> Explanation {
+        Engines::default().explain(set, layers, input, &self.conditions(now))
+    }
+
+    /// Layers in quarantine at `now`, by digest, with its end.
+    pub fn quarantined(&self, now: Timestamp) -> Vec<(String, Timestamp)> {
+        self.quarantine.list(now)
+    }
+
+    fn conditions(&self, now: Timestamp) -> Conditions<'_> {
+        Conditions { now, limits: &self.limits, quarantine: &self.quarantine, clock: &Cpu }
+    }
+}

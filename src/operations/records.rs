@@ -1,0 +1,80 @@
+//! What was decided and done: recorded decisions, why they were so, the audit trail.
+
+use super::app::App;
+use super::error::OperationError;
+use super::roles::{Operation, Principal};
+use crate::admission::DecisionRecord;
+use crate::policy::{Explanation, Layers, PolicySet, StoredSet};
+use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page};
+use crate::vocabulary::AdmissionId;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// One recorded decision.
+pub fn admission(app: &App, principal: &Principal, id: &AdmissionId) -> Result<Arc<DecisionRecord>, OperationError> {
+    principal.may(Operation::ReadAdmissions)?;
+    let record = app.store.decision(id)?;
+    let seen = record.filter(|record| principal.may_for(Operation::ReadAdmissions, &record.agent).is_ok());
+    seen.ok_or_else(|| OperationError::NotFound { what: "admission", id: id.to_string() })
+}
+
+/// Recorded decisions, newest first. A bound key sees its own agents'.
+pub fn admissions(
+    app: &App,
+    principal: &Principal,
+    mut filter: DecisionFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<Arc<DecisionRecord>>, OperationError> {
+    principal.may(Operation::ReadAdmissions)?;
+    if let Some(bound) = principal.bound_agents(Operation::ReadAdmissions) {
+        let wanted = filter.agents.take().unwrap_or_else(|| bound.to_vec());
+        filter.agents = Some(wanted.into_iter().filter(|agent| bound.contains(agent)).collect());
+    }
+    Ok(app.store.decisions(&filter, cursor, limit)?)
+}
+
+/// The rules that fired on a recorded decision, by replaying its input on the set that judged it.
+pub fn explain_admission(
+    app: &App,
+    principal: &Principal,
+    record: &DecisionRecord,
+) -> Result<Explanation, OperationError> {
+    principal.may_for(Operation::ExplainAdmission, &record.agent)?;
+    let digest = &record.judged.policy_set;
+    let set = match app.policy.set(digest) {
+        Some(set) => set,
+        None => stored_set(app, digest)?,
+    };
+    let input: Value = serde_json::from_str(record.input.get())
+        .map_err(|error| OperationError::Internal(format!("the input of {} cannot be read: {error}", record.id)))?;
+    let now = input.pointer("/now/rfc3339").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let now = now.unwrap_or(record.decided_at);
+    let layers = Layers {
+        agent: record.judged.policy_profile.as_deref().unwrap_or(record.agent.as_str()),
+        entity_type: record.entity_type.as_ref().map(crate::vocabulary::EntityType::as_str),
+    };
+    Ok(app.policy.explain(&set, &layers, &input, now))
+}
+
+/// A policy set of the past, from beside the journal.
+pub(super) fn stored_set(app: &App, digest: &str) -> Result<Arc<PolicySet>, OperationError> {
+    let missing = || OperationError::NotFound { what: "policy set", id: digest.to_owned() };
+    let text = app.store.policy_set(digest)?.ok_or_else(missing)?;
+    let stored: StoredSet = serde_json::from_slice(&text)
+        .map_err(|error| OperationError::Internal(format!("policy set {digest} cannot be read: {error}")))?;
+    let set = PolicySet::from_stored(&stored).map_err(|error| OperationError::Internal(error.to_string()))?;
+    Ok(Arc::new(set))
+}
+
+/// The audit trail, newest first.
+pub fn audit(
+    app: &App,
+    principal: &Principal,
+    filter: &AuditFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<AuditRecord>, OperationError> {
+    principal.may(Operation::ReadAudit)?;
+    Ok(app.store.audit(filter, cursor, limit)?)
+}
