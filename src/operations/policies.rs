@@ -89,8 +89,10 @@ pub(super) async fn publish(
 
 /// Keeps a set's text beside the journal.
 fn keep(app: &App, set: &PolicySet) -> Result<(), OperationError> {
-    let text = serde_json::to_vec(&set.to_stored()).map_err(|error| OperationError::Internal(error.to_string()))?;
-    Ok(app.store.put_policy_set(set.digest(), &text)?)
+    for (digest, text) in set.to_stored() {
+        app.store.put_blob(&digest, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The sets that were in force, newest first, and what waits or was refused.

@@ -4,7 +4,7 @@ use super::app::App;
 use super::error::OperationError;
 use super::roles::{Operation, Principal};
 use crate::admission::DecisionRecord;
-use crate::policy::{Explanation, Layers, PolicySet, StoredSet};
+use crate::policy::{Explanation, Layers, PolicySet, StoredSetError};
 use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page};
 use crate::vocabulary::AdmissionId;
 use serde_json::Value;
@@ -59,12 +59,13 @@ pub fn explain_admission(
 
 /// A policy set of the past, from beside the journal.
 pub(super) fn stored_set(app: &App, digest: &str) -> Result<Arc<PolicySet>, OperationError> {
-    let missing = || OperationError::NotFound { what: "policy set", id: digest.to_owned() };
-    let text = app.store.policy_set(digest)?.ok_or_else(missing)?;
-    let stored: StoredSet = serde_json::from_slice(&text)
-        .map_err(|error| OperationError::Internal(format!("policy set {digest} cannot be read: {error}")))?;
-    let set = PolicySet::from_stored(&stored).map_err(|error| OperationError::Internal(error.to_string()))?;
-    Ok(Arc::new(set))
+    match PolicySet::from_stored(digest, |address| app.store.blob(address))? {
+        Ok(set) => Ok(Arc::new(set)),
+        Err(StoredSetError::Missing { what, .. }) if what == digest => {
+            Err(OperationError::NotFound { what: "policy set", id: digest.to_owned() })
+        }
+        Err(error) => Err(OperationError::Internal(error.to_string())),
+    }
 }
 
 /// The audit trail, newest first.

@@ -37,5 +37,5 @@ pub use explain::{Explanation, FiredRule};
 pub use limits::{Limits, Quarantine, ThreadClock};
 pub use problem::Problem;
 pub use report::{LayerReport, Report, report};
-pub use set::{ContractRule, Layer, PolicySet, StoredSet, StoredSetError, lost_modules};
+pub use set::{ContractRule, Layer, PolicySet, StoredSetError, lost_modules};
 pub use tree::{LayerId, Tree};

@@ -1,6 +1,6 @@
 //! A policy set: one immutable, content-addressed version of all modules and data.
 
-use super::tree::{LayerId, Tree};
+use super::tree::{self, LayerId, Tree};
 use super::{check, problem::Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,13 +75,10 @@ impl ContractRule {
     }
 }
 
-/// A policy set as it is kept: its files, and the digest that they must have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredSet {
-    /// `sha256:…`
-    pub digest: String,
-    /// Modules and data.
-    pub files: Tree,
+/// A manifest as it is kept.
+#[derive(Deserialize)]
+struct Manifest {
+    files: BTreeMap<String, String>,
 }
 
 /// Why a stored set is not one.
@@ -94,6 +91,14 @@ pub enum StoredSetError {
         digest: String,
         /// What is wrong with it.
         problems: Vec<Problem>,
+    },
+    /// A part of it is gone.
+    #[error("the stored policy set {wanted} lacks {what}")]
+    Missing {
+        /// The set's digest.
+        wanted: String,
+        /// What is not there.
+        what: String,
     },
     /// Its content has another digest.
     #[error("the stored policy set {wanted} holds the content of {found}")]
@@ -141,20 +146,36 @@ impl PolicySet {
         &self.data
     }
 
-    /// To keep it.
-    pub fn to_stored(&self) -> StoredSet {
-        StoredSet { digest: self.digest.clone(), files: self.tree.clone() }
+    /// What is kept of it: the manifest under the set's own digest, and each file under the digest that the manifest
+    /// names. Every key is the SHA-256 of its value, so that nothing kept can be exchanged unseen.
+    pub fn to_stored(&self) -> Vec<(String, String)> {
+        let files = || self.tree.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let mut stored: Vec<(String, String)> =
+            files().map(|(_, text)| (tree::content_digest(text), text.to_owned())).collect();
+        stored.push((self.digest.clone(), tree::manifest(files())));
+        stored
     }
 
     /// From what was kept; checks it again, so that a set made elsewhere cannot come in this way.
-    pub fn from_stored(stored: &StoredSet) -> Result<Self, StoredSetError> {
-        let set = check(&stored.files)
-            .map_err(|problems| StoredSetError::Refused { digest: stored.digest.clone(), problems })?;
-        if set.digest == stored.digest {
-            Ok(set)
-        } else {
-            Err(StoredSetError::OtherContent { wanted: stored.digest.clone(), found: set.digest })
+    pub fn from_stored<E>(
+        digest: &str,
+        mut fetch: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Result<Self, StoredSetError>, E> {
+        let missing = |what: &str| StoredSetError::Missing { wanted: digest.to_owned(), what: what.to_owned() };
+        let Some(manifest) = fetch(digest)? else { return Ok(Err(missing(digest))) };
+        let Ok(Manifest { files }) = serde_json::from_slice(&manifest) else { return Ok(Err(missing("manifest"))) };
+        let mut tree = Tree::default();
+        for (path, address) in files {
+            match fetch(&address)?.map(String::from_utf8) {
+                Some(Ok(text)) => drop(tree.files.insert(path, text)),
+                _ => return Ok(Err(missing(&path))),
+            }
         }
+        Ok(match check(&tree) {
+            Err(problems) => Err(StoredSetError::Refused { digest: digest.to_owned(), problems }),
+            Ok(set) if set.digest == digest => Ok(set),
+            Ok(set) => Err(StoredSetError::OtherContent { wanted: digest.to_owned(), found: set.digest }),
+        })
     }
 
     fn modules(&self) -> BTreeSet<&str> {

@@ -139,17 +139,21 @@ pub(super) fn file_stem(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
-/// `sha256:` over a canonical manifest: for each file in order of its path, the path's length, the path, and the
-/// SHA-256 of its content. The lengths make it unambiguous.
+/// The canonical manifest: version, and the SHA-256 of each file by its path, in order of the paths.
+pub(super) fn manifest<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let files: BTreeMap<&str, String> =
+        files.map(|(path, text)| (path, hex(&Sha256::digest(text.as_bytes())))).collect();
+    serde_json::json!({"v": 1, "files": files}).to_string()
+}
+
+/// The content address of a text.
+pub(super) fn content_digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// The content address of a manifest: `sha256:` and the SHA-256 of its text.
 pub(super) fn manifest_digest<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(b"tollgate policy manifest 1\n");
-    for (path, text) in files {
-        hash.update((path.len() as u64).to_be_bytes());
-        hash.update(path.as_bytes());
-        hash.update(Sha256::digest(text.as_bytes()));
-    }
-    hex(&hash.finalize())
+    hex(&Sha256::digest(manifest(files).as_bytes()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,0 +1,163 @@
+//! The configuration file (TOML). Everything has a default: a daemon runs without one.
+
+use crate::admission::Mask;
+use crate::decide;
+use crate::http::config::HttpConfig;
+use crate::policy;
+use anyhow::Context as _;
+use serde::Deserialize;
+use std::path::Path;
+use std::time::Duration;
+
+/// All of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP face.
+    pub http: HttpConfig,
+    /// Policy's limits.
+    pub policy: PolicyConfig,
+    /// Holds and keys.
+    pub holds: HoldsConfig,
+    /// The journal and its queue.
+    pub store: StoreConfig,
+    /// What must not be readable in the journal.
+    pub mask: MaskConfig,
+}
+
+/// Policy's limits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// CPU time of one layer's evaluation, in milliseconds.
+    pub time_limit_ms: u64,
+    /// Hits of a limit in a row that put a layer into quarantine.
+    pub quarantine_after: u32,
+    /// For how long, in seconds.
+    pub quarantine_s: u64,
+    /// The directories are watched, and a changed tree is taken.
+    pub watch: bool,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self { time_limit_ms: 10, quarantine_after: 3, quarantine_s: 30, watch: true }
+    }
+}
+
+/// Holds and keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldsConfig {
+    /// Open holds of one agent.
+    pub per_agent: usize,
+    /// Open holds in all.
+    pub total: usize,
+    /// How long an idempotency key is remembered, in hours; 24 at least.
+    pub key_ttl_h: u32,
+}
+
+impl Default for HoldsConfig {
+    fn default() -> Self {
+        Self { per_agent: 10_000, total: 1_000_000, key_ttl_h: 24 }
+    }
+}
+
+/// The journal and its queue.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Commands that may wait.
+    pub queue: usize,
+    /// Commands that one batch may hold.
+    pub max_batch: usize,
+    /// Size at which a segment of the journal is sealed, in bytes.
+    pub segment_bytes: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { queue: 4_096, max_batch: 512, segment_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// What must not be readable in the journal.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MaskConfig {
+    /// JSON pointers into an admission: `/context/token`, `/entity/properties/iban`.
+    pub pointers: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let config: Self = toml::from_str(&text).with_context(|| format!("{} is not right", path.display()))?;
+        config.check().with_context(|| format!("{} is not right", path.display()))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        for pointer in &self.mask.pointers {
+            let inside = ["/entity/properties/", "/action/properties/", "/context/"];
+            anyhow::ensure!(
+                inside.iter().any(|prefix| pointer.starts_with(prefix)),
+                "mask.pointers: {pointer:?} must lie inside the entity's or the action's properties or the context, \
+                 for what else there is are ids that budgets and records go by"
+            );
+        }
+        anyhow::ensure!(self.store.queue > 0 && self.store.max_batch > 0, "store: queue and max_batch must be above 0");
+        anyhow::ensure!(self.store.segment_bytes >= 64 * 1024, "store.segment_bytes must be 65536 or more");
+        anyhow::ensure!(self.policy.time_limit_ms > 0, "policy.time_limit_ms must be above 0");
+        anyhow::ensure!(self.holds.key_ttl_h >= 24, "holds.key_ttl_h must be 24 or more: a key outlives its hold");
+        Ok(())
+    }
+
+    /// The core's bounds.
+    pub fn limits(&self) -> decide::Limits {
+        decide::Limits {
+            holds_per_agent: self.holds.per_agent,
+            holds: self.holds.total,
+            key_ttl_s: i64::from(self.holds.key_ttl_h) * 3600,
+        }
+    }
+
+    /// Policy's limits.
+    pub fn policy_limits(&self) -> policy::Limits {
+        policy::Limits {
+            time: Duration::from_millis(self.policy.time_limit_ms),
+            quarantine_after: self.policy.quarantine_after,
+            quarantine_for: Duration::from_secs(self.policy.quarantine_s),
+        }
+    }
+
+    /// Which values are masked whatever the entity's type.
+    pub fn mask(&self) -> Mask {
+        Mask { pointers: self.mask.pointers.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, wrong) in [
+            ("[polcy]\n", "polcy"),
+            ("[policy]\ntime_limit = 3\n", "time_limit"),
+            ("[policy]\ntime_limit_ms = 0\n", "time_limit_ms"),
+            ("[mask]\npointers = [\"/agent/id\"]\n", "/agent/id"),
+            ("[holds]\nkey_ttl_h = 1\n", "key_ttl_h"),
+        ] {
+            let error = toml::from_str::<Config>(text)
+                .map_err(anyhow::Error::from)
+                .and_then(|config| config.check())
+                .expect_err(text)
+                .to_string();
+            assert!(error.contains(wrong), "{text}: {error}");
+        }
+        assert!(Config::default().check().is_ok());
+    }
+}
