@@ -26,7 +26,11 @@ fn every_tool_call_is_one_request_in_the_order_of_the_file() -> Result<()> {
 fn a_request_is_small_carries_its_record_and_says_nothing_of_the_outcome() -> Result<()> {
     let Some(data) = source::find()? else { return Ok(()) };
     let on_nothing = [
-        "calculate", "list_all_airports", "search_direct_flight", "search_onestop_flight", "think",
+        "calculate",
+        "list_all_airports",
+        "search_direct_flight",
+        "search_onestop_flight",
+        "think",
         "transfer_to_human_agents",
     ];
     for request in convert::requests(&data)? {
@@ -37,7 +41,8 @@ fn a_request_is_small_carries_its_record_and_says_nothing_of_the_outcome() -> Re
         if on_nothing.contains(&name) {
             assert!(request.get("entity").is_none(), "{key}: {name} acts on nothing");
         } else {
-            let properties = request["entity"]["properties"].as_object().with_context(|| format!("{key}: no record"))?;
+            let properties =
+                request["entity"]["properties"].as_object().with_context(|| format!("{key}: no record"))?;
             assert!(!properties.is_empty(), "{key}: an unknown record");
         }
     }
@@ -55,7 +60,10 @@ fn a_run_sees_its_own_changes_and_no_other_run_does() -> Result<()> {
     assert!(before.get("certificate_7504069").is_some() && after.get("certificate_7504069").is_none());
     // Its tenth call books anew, and its eleventh cancels what that made.
     let cancelled = &find("tau/151/11")?["entity"];
-    assert_eq!((&cancelled["id"], &cancelled["properties"]["created_at"]), (&json!("HATHAU"), &json!("2024-05-15T15:00:00")));
+    assert_eq!(
+        (&cancelled["id"], &cancelled["properties"]["created_at"]),
+        (&json!("HATHAU"), &json!("2024-05-15T15:00:00"))
+    );
     // The next run of that user starts from the snapshot.
     assert!(wallet(find("tau/101/4")?).get("certificate_7504069").is_some());
     Ok(())

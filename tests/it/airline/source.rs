@@ -78,16 +78,17 @@ pub(crate) struct Data {
 /// The data, or `None` (and a message) where it is not there. An error where it is unreadable, or is not there though
 /// `TOLLGATE_REQUIRE` names `tau`.
 pub(crate) fn find() -> Result<Option<Data>> {
-    let dir = std::env::var_os("TOLLGATE_TAU_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tau-airline"),
-        PathBuf::from,
-    );
+    let dir = std::env::var_os("TOLLGATE_TAU_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tau-airline"), PathBuf::from);
     if dir.join("runs.jsonl").is_file() {
         return read(&dir).map(Some);
     }
     let required = std::env::var("TOLLGATE_REQUIRE").unwrap_or_default();
     if required.split(',').any(|name| name.trim() == "tau") {
-        bail!("TOLLGATE_REQUIRE names tau, and {} holds no runs.jsonl (TOLLGATE_TAU_DIR sets the place)", dir.display());
+        bail!(
+            "TOLLGATE_REQUIRE names tau, and {} holds no runs.jsonl (TOLLGATE_TAU_DIR sets the place)",
+            dir.display()
+        );
     }
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     {

@@ -45,7 +45,8 @@ impl<'a> World<'a> {
     /// A user's known reservations as they stand, then those of them that the run changed as they were before it.
     pub(crate) fn reservations_then_and_now(&self, user: &str) -> Vec<Value> {
         let profile = self.user(user);
-        let ids = || profile.get("reservations").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let ids =
+            || profile.get("reservations").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let now = ids().map(|id| self.reservation(id)).filter(|record| !record.is_empty()).map(Value::Object);
         let changed = ids().filter(|id| self.reservations.contains_key(*id));
         let before = changed.filter_map(|id| self.snapshot.reservations.get(id).cloned());
@@ -60,9 +61,9 @@ impl<'a> World<'a> {
                 reservation.insert("status".to_owned(), "cancelled".into());
                 Ok(())
             }),
-            "update_reservation_passengers" => self.change(arguments, |reservation| {
-                copy(arguments, reservation, "passengers")
-            }),
+            "update_reservation_passengers" => {
+                self.change(arguments, |reservation| copy(arguments, reservation, "passengers"))
+            }
             "update_reservation_baggages" => self.change_bags(arguments),
             "update_reservation_flights" => self.change_flights(arguments),
             _ => Ok(()),
@@ -74,8 +75,15 @@ impl<'a> World<'a> {
         let user = text(arguments, "user_id")?.to_owned();
         let mut record = Map::new();
         for field in [
-            "user_id", "origin", "destination", "flight_type", "cabin", "passengers", "total_baggages",
-            "nonfree_baggages", "insurance",
+            "user_id",
+            "origin",
+            "destination",
+            "flight_type",
+            "cabin",
+            "passengers",
+            "total_baggages",
+            "nonfree_baggages",
+            "insurance",
         ] {
             copy(arguments, &mut record, field)?;
         }
@@ -144,7 +152,8 @@ impl<'a> World<'a> {
     /// known to change.
     fn charge(&mut self, user: &str, payment_id: &str, amount: i64) -> Result<()> {
         let mut profile = self.user(user);
-        let methods = profile.get_mut("payment_methods").and_then(Value::as_object_mut).context("a user without wallet")?;
+        let methods =
+            profile.get_mut("payment_methods").and_then(Value::as_object_mut).context("a user without wallet")?;
         let method = methods.get_mut(payment_id).with_context(|| format!("{user} has no {payment_id}, and it paid"))?;
         match text(method, "source")? {
             "certificate" => drop(methods.remove(payment_id)),
@@ -157,7 +166,8 @@ impl<'a> World<'a> {
 
     fn sold(&self, asked: &Value, cabin: &str) -> Result<Value> {
         let (number, date) = (text(asked, "flight_number")?, text(asked, "date")?);
-        let flight = self.flight(&format!("{number} {date}")).with_context(|| format!("{number} {date} is not known"))?;
+        let flight =
+            self.flight(&format!("{number} {date}")).with_context(|| format!("{number} {date} is not known"))?;
         let price = whole(flight.get("prices").context("a flight without prices was sold")?, cabin)?;
         Ok(json!({
             "origin": flight.get("origin"), "destination": flight.get("destination"),
@@ -171,7 +181,11 @@ impl<'a> World<'a> {
     }
 }
 
-fn current(changed: &BTreeMap<String, Map<String, Value>>, before: &Map<String, Value>, id: &str) -> Map<String, Value> {
+fn current(
+    changed: &BTreeMap<String, Map<String, Value>>,
+    before: &Map<String, Value>,
+    id: &str,
+) -> Map<String, Value> {
     changed.get(id).or_else(|| before.get(id)?.as_object()).cloned().unwrap_or_default()
 }
 
