@@ -38,7 +38,7 @@ mod segment;
 
 pub use canonical::{canonical_digest, canonical_json};
 pub use chain::{Chain, Digest, DigestError, WriterId};
-pub use entry::{Body, EntryView, PAYLOAD_VERSION, PayloadError, parse_body};
+pub use entry::{Body, EntryView, PAYLOAD_VERSION, PayloadError, check_version, parse_body};
 pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD};
 pub use scan::{Damage, End, Extent, Fault, scan};
 pub use segment::{FORMAT_VERSION, Previous, SEGMENT_HEADER, SegmentHeader, file_name, first_seq};

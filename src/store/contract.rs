@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-pub use super::sled::writer::CommitFailure;
+pub use super::failure::CommitFailure;
 
 /// What a command got. It comes when the command's batch is on stable storage, or when it is certain that it never will
 /// be. A reply that is dropped unsent is a [`CommitFailure::Closing`].

@@ -1,6 +1,7 @@
 //! Where answers become durable: one trait with a written contract, and its implementations.
 
 mod contract;
+mod failure;
 pub mod sled;
 
 pub use contract::{

@@ -1,5 +1,9 @@
-//! The database behind the journal.
+//! The database behind the journal: sled, with what is asked for later, in sorted blocks. Nothing is durable because it
+//! says so: all of it is made from sealed segments, and can be made again.
 
 mod blocks;
+mod database;
+mod rows;
 
 pub use blocks::{Blocks, IndexError};
+pub use database::{Index, Shelf};

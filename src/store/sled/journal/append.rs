@@ -16,6 +16,9 @@ pub struct Journal {
     current: Current,
     /// A segment as long as this is full.
     roll_at_bytes: u64,
+    /// The segments before the current one.
+    sealed_count: usize,
+    sealed_bytes: u64,
 }
 
 enum Current {
@@ -74,7 +77,17 @@ impl Journal {
         };
         disk.sync_dir(dir)?;
         let writer = walked.segments.last().map_or(new_writer, |last| last.header.writer);
-        let mut journal = Self { disk, dir: dir.to_owned(), writer, chain: walked.chain, current, roll_at_bytes };
+        let sealed = walked.segments.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        let mut journal = Self {
+            disk,
+            dir: dir.to_owned(),
+            writer,
+            chain: walked.chain,
+            current,
+            roll_at_bytes,
+            sealed_count: sealed.len(),
+            sealed_bytes: sealed.iter().map(|segment| segment.length).sum(),
+        };
         if let Current::None { previous } = journal.current {
             journal.new_segment(previous)?;
         }
@@ -84,6 +97,15 @@ impl Journal {
     /// Who writes it.
     pub const fn writer(&self) -> WriterId {
         self.writer
+    }
+
+    /// How many segments there are, and their bytes up to the last durable record.
+    pub const fn size(&self) -> (usize, u64) {
+        let open = match self.current {
+            Current::Open { length, .. } => length,
+            Current::None { .. } => 0,
+        };
+        (self.sealed_count + matches!(self.current, Current::Open { .. }) as usize, self.sealed_bytes + open)
     }
 
     /// The last durable record: what the next one is built to follow.
@@ -124,6 +146,8 @@ impl Journal {
                 let previous = if *first_seq == self.chain.seq + 1 {
                     *previous
                 } else {
+                    self.sealed_count += 1;
+                    self.sealed_bytes += *length;
                     Previous { length: *length, abandoned: true }
                 };
                 self.current = Current::None { previous };
@@ -142,7 +166,10 @@ impl Journal {
             Current::Open { first_seq, length, .. }
                 if length >= self.roll_at_bytes && first_seq != self.chain.seq + 1 =>
             {
-                self.new_segment(Previous { length, abandoned: false }).map(|()| Some(first_seq))
+                self.new_segment(Previous { length, abandoned: false })?;
+                self.sealed_count += 1;
+                self.sealed_bytes += length;
+                Ok(Some(first_seq))
             }
             Current::Open { .. } => Ok(None),
         }

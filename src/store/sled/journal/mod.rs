@@ -7,4 +7,4 @@ mod read;
 
 pub use append::{Appended, Journal, JournalError};
 pub use disk::{Disk, LogFile, OsDisk};
-pub use read::{Place, ReadError, Segment, Torn, Walk, cut_torn_end, segments, walk};
+pub use read::{Place, ReadError, Sealed, Segment, Torn, Walk, cut_torn_end, sealed_segments, segments, walk};

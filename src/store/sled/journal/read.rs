@@ -2,7 +2,7 @@
 //! and backups all read through [`walk`].
 
 use crate::audit::{
-    Chain, Damage, End, Extent, Fault, Frame, SEGMENT_HEADER, SegmentHeader, WriterId, file_name, first_seq, scan,
+    Chain, Damage, Digest, End, Extent, Fault, Frame, SEGMENT_HEADER, SegmentHeader, WriterId, file_name, first_seq, scan,
 };
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -105,6 +105,40 @@ pub fn walk(dir: &Path, visit: &mut dyn FnMut(Place, &Frame<'_>) -> Result<(), S
         walk.torn = Some(Torn { path: path.clone(), offset: *offset, bytes: *bytes });
     }
     Ok(walk)
+}
+
+/// A segment that another follows: nothing is added to it any more.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its first record.
+    pub first_seq: u64,
+    /// Its last record.
+    pub last_seq: u64,
+    /// The hash of that.
+    pub head: Digest,
+    /// Where that ends.
+    pub length: u64,
+}
+
+/// The sealed segments of a directory, in order, as the heads of those behind them describe them.
+pub fn sealed_segments(dir: &Path) -> Result<Vec<Sealed>, ReadError> {
+    let files = segments(dir)?;
+    files
+        .iter()
+        .zip(files.iter().skip(1))
+        .map(|((first_seq, path), (next_seq, next_path))| {
+            let next = read_header(*next_seq, next_path)?;
+            Ok(Sealed {
+                path: path.clone(),
+                first_seq: *first_seq,
+                last_seq: next.first_seq.saturating_sub(1),
+                head: next.previous_hash,
+                length: next.previous.length,
+            })
+        })
+        .collect()
 }
 
 /// Cuts the torn end off, durably.

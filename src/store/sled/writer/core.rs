@@ -1,7 +1,7 @@
 //! What the writer asks of what it drives, and the values that go between them.
 
-use super::queue::CommitFailure;
 use crate::audit::WriterId;
+use crate::store::CommitFailure;
 use crate::store::sled::journal::Appended;
 use jiff::Timestamp;
 

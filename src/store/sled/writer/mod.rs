@@ -9,5 +9,5 @@ mod queue;
 mod thread;
 
 pub use core::{Core, Decided, Moment, Outcome};
-pub use queue::{CommitFailure, Queue, Reply};
+pub use queue::{Queue, Reply};
 pub use thread::{Settings, Shared, start};

@@ -1,6 +1,7 @@
 //! The way in: a queue with a bound, and a reply that comes when the batch is durable.
 
 use super::core::{Core, Outcome};
+use crate::store::CommitFailure;
 use crate::clock::Clock;
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
@@ -14,38 +15,6 @@ use tokio::sync::oneshot;
 /// Comes when the command's batch is durable, or when it is certain that it will not be. A reply that is dropped
 /// unsent means the writer ended without deciding: treat it as [`CommitFailure::Closing`].
 pub type Reply<A, R> = oneshot::Receiver<Outcome<A, R>>;
-
-/// A command was not carried out.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum CommitFailure<R> {
-    /// The core refused it: it is at fault, or must be judged again.
-    #[error("{0}")]
-    Refused(R),
-    /// The queue is full: ask again in a moment.
-    #[error("too many commands are waiting to be written")]
-    Busy,
-    /// The daemon is going down.
-    #[error("the daemon is going down")]
-    Closing,
-    /// It could not be made durable. Nothing of it will be seen.
-    #[error("it could not be made durable: {0}")]
-    NotDurable(Arc<str>),
-    /// Deciding it failed inside Tollgate; its effects were dropped.
-    #[error("it could not be decided: an internal error, which the log tells")]
-    Internal,
-}
-
-impl<R> CommitFailure<R> {
-    /// The same for another command. A refusal is about one command only, and becomes an internal error.
-    pub(super) fn without_refusal(&self) -> Self {
-        match self {
-            Self::Busy => Self::Busy,
-            Self::Closing => Self::Closing,
-            Self::NotDurable(why) => Self::NotDurable(Arc::clone(why)),
-            Self::Refused(_) | Self::Internal => Self::Internal,
-        }
-    }
-}
 
 /// One command on its way.
 pub(super) struct Job<C: Core> {

@@ -1,9 +1,10 @@
 //! The thread itself. Read [`Writer::commit`]: it is the one place where anything becomes durable.
 
 use super::core::{Core, Decided, Moment, Outcome};
-use super::queue::{CommitFailure, Job, Queue};
+use super::queue::{Job, Queue};
 use crate::audit::{Chain, FrameDraft};
 use crate::clock::ClockGuard;
+use crate::store::CommitFailure;
 use crate::store::sled::journal::{Appended, Journal, JournalError};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -35,6 +36,8 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Shared {
     chain: Mutex<Chain>,
+    /// Segments of the journal, and their bytes.
+    size: Mutex<(usize, u64)>,
     failure: Mutex<Option<Arc<str>>>,
 }
 
@@ -42,6 +45,11 @@ impl Shared {
     /// The last durable record.
     pub fn chain(&self) -> Chain {
         *self.chain.lock()
+    }
+
+    /// How many segments the journal has, and their bytes.
+    pub fn journal_size(&self) -> (usize, u64) {
+        *self.size.lock()
     }
 
     /// Why nothing can be made durable at present; `None` while it can.
@@ -59,7 +67,7 @@ pub fn start<C: Core>(
 ) -> io::Result<(Queue<C>, Arc<Shared>)> {
     let (sender, receiver) = sync_channel(settings.queue);
     let depth = Arc::new(AtomicUsize::new(0));
-    let shared = Arc::new(Shared { chain: Mutex::new(*journal.chain()), failure: Mutex::new(None) });
+    let shared = Arc::new(Shared { chain: Mutex::new(*journal.chain()), size: Mutex::new(journal.size()), failure: Mutex::new(None) });
     let writer = Writer {
         core,
         journal,
@@ -178,6 +186,7 @@ impl<C: Core> Writer<C> {
             Ok(place)
         })?;
         *self.shared.chain.lock() = next;
+        *self.shared.size.lock() = self.journal.size();
         *self.shared.failure.lock() = None;
         Ok(place)
     }

@@ -1,0 +1,240 @@
+//! The database itself: opened and checked against the journal, filled a segment at a time, asked.
+
+use super::blocks::{Blocks, IndexError};
+use super::rows::{self, Rows};
+use crate::audit::Digest;
+use crate::budget::{Account, AccountKey, Hold};
+use crate::state::{Effect, Entry, KeyEntry, KeyName};
+use crate::store::sled::journal::Sealed;
+use crate::store::sled::position::Position;
+use crate::store::sled::recent::Recorded;
+use crate::vocabulary::{HoldId, RunId, StepName};
+use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// sled's cache.
+const CACHE_BYTES: u64 = 64 << 20;
+/// sled's segments; see [`super::blocks`] for what follows from it.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// Where an operation is kept: what is listed together lies together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// Admissions.
+    Decisions = 0,
+    /// What runtimes did with their holds, and their expiry.
+    Holds = 1,
+    /// What people did.
+    Audit = 2,
+}
+
+impl Shelf {
+    pub(super) const COUNT: usize = 3;
+    const NAMES: [&'static str; Self::COUNT] = ["decisions", "hold_operations", "audit"];
+
+    /// The shelf of an operation.
+    pub fn of(entry: &Entry) -> Self {
+        if entry.effects.iter().any(|effect| matches!(effect, Effect::Decision(_))) {
+            Self::Decisions
+        } else if entry.op.starts_with("hold.") {
+            Self::Holds
+        } else {
+            Self::Audit
+        }
+    }
+}
+
+/// sled, open.
+#[derive(Debug)]
+pub struct Index {
+    db: sled::Db,
+    shelves: [Blocks; Shelf::COUNT],
+    holds: Blocks,
+    keys: Blocks,
+    accounts: Blocks,
+    runs: Blocks,
+    meta: sled::Tree,
+    /// The segments that are in it: first and last record.
+    segments: RwLock<Vec<(u64, u64)>>,
+}
+
+/// What is noted of a segment that is in.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    last_seq: u64,
+    head: Digest,
+    rows: usize,
+}
+
+impl Index {
+    /// Opens the database, or makes it, and checks every block of it and that it was made from these segments.
+    pub fn open(path: &Path, sealed: &[Sealed]) -> Result<Self, IndexError> {
+        // sled may panic on a file that was changed: that is damage as well
+        catch_unwind(AssertUnwindSafe(|| {
+            let index = Self::open_unchecked(path)?;
+            index.check(sealed)?;
+            Ok(index)
+        }))
+        .unwrap_or_else(|_| Err(IndexError::Damaged("the database file".to_owned())))
+    }
+
+    fn open_unchecked(path: &Path) -> Result<Self, IndexError> {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).segment_size(SEGMENT_BYTES);
+        let db = config.flush_every_ms(None).open()?;
+        let blocks = |name| Blocks::open(&db, name);
+        let [decisions, hold_operations, audit] = Shelf::NAMES;
+        Ok(Self {
+            shelves: [blocks(decisions)?, blocks(hold_operations)?, blocks(audit)?],
+            holds: blocks("holds")?,
+            keys: blocks("keys")?,
+            accounts: blocks("accounts")?,
+            runs: blocks("runs")?,
+            meta: db.open_tree("segments")?,
+            segments: RwLock::new(Vec::new()),
+            db,
+        })
+    }
+
+    fn check(&self, sealed: &[Sealed]) -> Result<(), IndexError> {
+        let other = |what: &str| IndexError::Damaged(format!("the list of segments ({what})"));
+        let (mut segments, mut rows) = (Vec::new(), 0);
+        for (row, segment) in self.meta.iter().zip(sealed.iter().map(Some).chain(std::iter::repeat(None))) {
+            let (key, value) = row?;
+            let noted: Noted = serde_json::from_slice(&value).map_err(|_| other("it cannot be read"))?;
+            let segment = segment.ok_or_else(|| other("it has more than the journal"))?;
+            if *key != segment.first_seq.to_be_bytes()
+                || noted.head != segment.head
+                || noted.last_seq != segment.last_seq
+            {
+                return Err(other("it was made from another journal"));
+            }
+            rows += noted.rows;
+            segments.push((segment.first_seq, segment.last_seq));
+        }
+        let mut found = 0;
+        for blocks in self.all_blocks() {
+            found += blocks.verify()?;
+        }
+        // a segment that was being written when the daemon was killed leaves rows that nothing counts: they are written
+        // again, so only rows that are missing matter
+        if found < rows {
+            return Err(IndexError::Damaged("the number of rows".to_owned()));
+        }
+        *self.segments.write() = segments;
+        Ok(())
+    }
+
+    fn all_blocks(&self) -> impl Iterator<Item = &Blocks> {
+        self.shelves.iter().chain([&self.holds, &self.keys, &self.accounts, &self.runs])
+    }
+
+    /// The last record that is in it, 0 for none.
+    pub fn last_seq(&self) -> u64 {
+        self.segments.read().last().map_or(0, |(_, last)| *last)
+    }
+
+    /// Takes a segment in; it must be the next one. Doing so again changes nothing.
+    pub fn add(&self, sealed: &Sealed) -> Result<(), IndexError> {
+        let rows = Rows::of(sealed)?;
+        for (blocks, rows) in self.shelves.iter().zip(&rows.shelves) {
+            blocks.write(&[], rows)?;
+        }
+        let run = sealed.first_seq.to_be_bytes();
+        for (blocks, rows) in [
+            (&self.holds, &rows.holds),
+            (&self.keys, &rows.keys),
+            (&self.accounts, &rows.accounts),
+            (&self.runs, &rows.runs),
+        ] {
+            let rows: Vec<_> = rows.iter().collect();
+            blocks.write(&run, &rows)?;
+        }
+        self.db.flush()?;
+        let noted = Noted { last_seq: sealed.last_seq, head: sealed.head, rows: rows.count() };
+        let noted = serde_json::to_vec(&noted).map_err(|error| IndexError::Journal(error.to_string()))?;
+        self.meta.insert(run, noted)?;
+        self.db.flush()?;
+        self.segments.write().push((sealed.first_seq, sealed.last_seq));
+        Ok(())
+    }
+
+    /// The operation that stands there.
+    pub fn at(&self, shelf: Shelf, position: Position) -> Result<Option<Recorded>, IndexError> {
+        let row = self.shelves[shelf as usize].get(&[], &rows::position_key(position))?;
+        row.map(|row| parse(shelf, &row)).transpose()
+    }
+
+    /// The operations of a shelf before a position, newest first, until `visit` breaks.
+    pub fn back(
+        &self,
+        shelf: Shelf,
+        before: Position,
+        visit: &mut dyn FnMut(Position, Recorded) -> ControlFlow<()>,
+    ) -> Result<(), IndexError> {
+        let mut failed = None;
+        let key = rows::position_key(before);
+        let _ = self.shelves[shelf as usize].back(&[], Some(&key), &mut |key, row| {
+            match (rows::position_of(key), parse(shelf, row)) {
+                (Some(position), Ok(recorded)) => visit(position, recorded),
+                (None, _) => {
+                    failed = Some(IndexError::Damaged(Shelf::NAMES[shelf as usize].to_owned()));
+                    ControlFlow::Break(())
+                }
+                (_, Err(error)) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Where the last admission of a run, or of one step of it, stands.
+    pub fn last_admission(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Position>, IndexError> {
+        let found = self.newest(&self.runs, &rows::run_key(run, step))?;
+        Ok(found.as_deref().and_then(rows::position_of))
+    }
+
+    /// A hold that is no longer pending, as it stood when it was last changed.
+    pub fn hold(&self, id: &HoldId) -> Result<Option<Hold>, IndexError> {
+        self.newest_value(&self.holds, "holds", id.as_str().as_bytes())
+    }
+
+    /// An idempotency key, as it was last used.
+    pub fn key(&self, name: &KeyName) -> Result<Option<KeyEntry>, IndexError> {
+        self.newest_value(&self.keys, "keys", &rows::idempotency_key(name))
+    }
+
+    /// An account, as it stood when it was last touched.
+    pub fn account(&self, key: &AccountKey) -> Result<Option<Account>, IndexError> {
+        self.newest_value(&self.accounts, "accounts", &rows::account_key(key))
+    }
+
+    fn newest_value<T: DeserializeOwned>(
+        &self,
+        blocks: &Blocks,
+        name: &str,
+        key: &[u8],
+    ) -> Result<Option<T>, IndexError> {
+        let row = self.newest(blocks, key)?;
+        row.map(|row| serde_json::from_slice(&row).map_err(|_| IndexError::Damaged(name.to_owned()))).transpose()
+    }
+
+    /// Each segment has sorted rows of its own; the newest that has the key knows it best.
+    fn newest(&self, blocks: &Blocks, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        for (first_seq, _) in self.segments.read().iter().rev() {
+            if let Some(row) = blocks.get(&first_seq.to_be_bytes(), key)? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn parse(shelf: Shelf, row: &[u8]) -> Result<Recorded, IndexError> {
+    serde_json::from_slice(row).map_err(|_| IndexError::Damaged(Shelf::NAMES[shelf as usize].to_owned()))
+}
