@@ -3,3 +3,6 @@
 pub mod vocabulary;
 
 pub mod policy;
+pub mod cli;
+pub mod policy_dir;
+pub mod thread_time;

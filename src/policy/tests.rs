@@ -109,5 +109,5 @@ fn the_story_of_the_quote() {
     assert_eq!(codes(&outcome), ["missing_data"]);
     let reason = &outcome.reasons[0];
     assert_eq!(reason.remedy.target.as_deref(), Some("field:/entity/properties/due_date"));
-    assert_eq!(reason.rule.as_deref(), Some("entities/rfq.rego:28"));
+    assert_eq!(reason.rule.as_deref(), Some("entities/rfq.rego:27"));
 }
