@@ -7,6 +7,7 @@ use crate::policy::Tree;
 use notify::{RecursiveMode, Watcher as _};
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -134,8 +135,11 @@ pub fn watch(
 ) -> Result<Watcher, notify::Error> {
     let (sender, signals) = channel();
     let events = sender.clone();
-    let mut notifier = notify::recommended_watcher(move |_: Result<notify::Event, notify::Error>| {
-        let _ = events.send(Signal::Changed);
+    let mut notifier = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
+        // our own reading is an event too, of a kind that changes nothing
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            let _ = events.send(Signal::Changed);
+        }
     })?;
     notifier.watch(policies, RecursiveMode::Recursive)?;
     // a directory that comes later is seen by the regular reading
@@ -146,20 +150,22 @@ pub fn watch(
     let thread = std::thread::Builder::new().name("policy-watch".to_owned()).spawn(move || {
         let _notifier = notifier;
         let mut settled = Settled { policies, data, last: Ok(last) };
-        while let Some(due) = wait(&signals) {
-            if due && let Some(news) = settled.read(&signals) {
-                changed(news);
+        while wait(&signals).is_continue() {
+            match settled.read(&signals) {
+                ControlFlow::Continue(Some(news)) => changed(news),
+                ControlFlow::Continue(None) => {}
+                ControlFlow::Break(()) => break,
             }
         }
     })?;
     Ok(Watcher { stop: sender, thread: Some(thread) })
 }
 
-/// Waits for an event, or for the regular reading; `None` to stop.
-fn wait(signals: &Receiver<Signal>) -> Option<bool> {
+/// Waits for an event, or for the regular reading.
+fn wait(signals: &Receiver<Signal>) -> ControlFlow<()> {
     match signals.recv_timeout(AT_LEAST_EVERY) {
-        Ok(Signal::Changed) | Err(RecvTimeoutError::Timeout) => Some(true),
-        Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => None,
+        Ok(Signal::Changed) | Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
+        Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
     }
 }
 
@@ -171,8 +177,8 @@ struct Settled {
 }
 
 impl Settled {
-    /// Reads until the directories are quiet and two readings agree. `None` if that is nothing new, or to stop.
-    fn read(&mut self, signals: &Receiver<Signal>) -> Option<Result<Tree, ReadTreeError>> {
+    /// Reads until the directories are quiet and two readings agree. `None` if that is nothing new.
+    fn read(&mut self, signals: &Receiver<Signal>) -> ControlFlow<(), Option<Result<Tree, ReadTreeError>>> {
         let mut before = None;
         loop {
             match signals.recv_timeout(QUIET) {
@@ -180,17 +186,17 @@ impl Settled {
                     before = None;
                     continue;
                 }
-                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let tree = read_tree(&self.policies, &self.data);
             let now = tree.as_ref().map(Tree::hash).map_err(ToString::to_string);
             if now == self.last {
-                return None;
+                return ControlFlow::Continue(None);
             }
             if before.as_ref() == Some(&now) {
                 self.last = now;
-                return Some(tree);
+                return ControlFlow::Continue(Some(tree));
             }
             before = Some(now);
         }
