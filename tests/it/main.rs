@@ -2,5 +2,9 @@
 
 mod airline;
 mod faulty_disk;
+mod http_face;
+mod http_roles;
+mod http_story;
 mod store_journal;
 mod store_writer;
+mod support;
