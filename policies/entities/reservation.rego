@@ -118,8 +118,13 @@ readable if {
 	count(takes[input.action.name] & bad_argument) == 0
 }
 
-# Every flight that the reservation has; those that the call names are asked for below.
-known_flights if count(airline.unknown_flights(record.flights, record.timetable)) == 0
+# Every flight that the reservation has. Like every rule below that counts or calculates, it asks first whether it may, so
+# that it is total by itself, in whatever order an engine evaluates.
+known_flights if {
+	cancelling
+	readable
+	count(airline.unknown_flights(record.flights, record.timetable)) == 0
+}
 
 deny contains airline.missing(
 	"/entity/properties/timetable",
@@ -142,8 +147,6 @@ deny contains airline.missing(
 # --- cancelling
 
 cancelling_known if {
-	cancelling
-	readable
 	known_flights
 	clock.present_ns
 }
@@ -152,15 +155,21 @@ flown_flights := {key |
 	some flight in record.flights
 	key := airline.flight_key(flight)
 	record.timetable[key].status in airline.flown
+} if {
+	cancelling_known
 }
 
 airline_cancelled if {
+	cancelling_known
 	some flight in record.flights
 	record.timetable[airline.flight_key(flight)].status == "cancelled"
 }
 
 # The three grounds that the record decides. The fourth, insurance and its condition, is asked below.
-cancellable if clock.within_a_day(record.created_at)
+cancellable if {
+	cancelling_known
+	clock.within_a_day(record.created_at)
+}
 
 cancellable if airline_cancelled
 
@@ -197,24 +206,31 @@ warn contains {
 # --- changing flights or cabin
 
 changing_flights_known if {
-	changing_flights
-	readable
+	asking_flights
 	count(airline.unknown_flights(arguments.flights, record.timetable)) == 0
 }
 
+asking_flights if {
+	changing_flights
+	readable
+}
+
 flights_differ if {
+	asking_flights
 	before := sort([airline.flight_key(flight) | some flight in record.flights])
 	after := sort([airline.flight_key(flight) | some flight in arguments.flights])
 	before != after
 }
 
-held := {airline.flight_key(flight) | some flight in record.flights}
+held := {airline.flight_key(flight) | some flight in record.flights} if asking_flights
 
 # The flights that need a new seat: those that the reservation does not have yet, and all of them in a new cabin.
 to_seat := {key |
 	some flight in arguments.flights
 	key := airline.flight_key(flight)
 	not seat_kept(key)
+} if {
+	asking_flights
 }
 
 seat_kept(key) if {
@@ -222,11 +238,15 @@ seat_kept(key) if {
 	key in held
 }
 
-first_origin := record.timetable[airline.flight_key(arguments.flights[0])].origin
+first_origin := record.timetable[airline.flight_key(arguments.flights[0])].origin if asking_flights
 
-last_destination := record.timetable[airline.flight_key(arguments.flights[count(arguments.flights) - 1])].destination
+last_destination := record.timetable[airline.flight_key(last)].destination if {
+	asking_flights
+	last := arguments.flights[count(arguments.flights) - 1]
+}
 
 reaches_destination if {
+	asking_flights
 	some flight in arguments.flights
 	record.timetable[airline.flight_key(flight)].destination == record.destination
 }
@@ -319,14 +339,13 @@ deny contains airline.correctable(
 
 # --- paying for a change
 
-paying if {
-	readable
-	changing_flights
-}
+paying if asking_flights
 
-paying if {
-	readable
+paying if asking_bags
+
+asking_bags if {
 	changing_bags
+	readable
 }
 
 source := record.user.payment_methods[arguments.payment_id].source
@@ -345,8 +364,6 @@ deny contains airline.correctable(
 	sprintf("A change of flights is paid or refunded by a gift card or a credit card, not by a %s.", [source]),
 	{"payment_id": arguments.payment_id, "source": source},
 ) if {
-	changing_flights
-	readable
 	flights_differ
 	not source in {"gift_card", "credit_card"}
 }
@@ -358,18 +375,18 @@ deny contains airline.forbidden(
 	sprintf("Checked bags can be added, not removed: there are %d.", [record.total_baggages]),
 	{"total_baggages": record.total_baggages, "asked": arguments.total_baggages},
 ) if {
-	changing_bags
-	readable
+	asking_bags
 	arguments.total_baggages < record.total_baggages
 }
 
-free := airline.free_bags(record.user.membership, record.cabin, count(record.passengers))
+free := airline.free_bags(record.user.membership, record.cabin, count(record.passengers)) if asking_bags
 
 # The bags to pay for, counted over the whole reservation, and by the added bags alone. They differ only where the free
 # allowance changed after bags were paid (another cabin); the rules do not say which counts, so both are right.
-paid_bags contains max([0, arguments.total_baggages - free])
+paid_bags contains max([0, arguments.total_baggages - free]) if asking_bags
 
 paid_bags contains record.nonfree_baggages + max([0, added - free_left]) if {
+	asking_bags
 	added := arguments.total_baggages - record.total_baggages
 	free_left := max([0, free - (record.total_baggages - record.nonfree_baggages)])
 }
@@ -382,13 +399,13 @@ deny contains airline.correctable(
 	]),
 	{"free": free, "to_pay": min(paid_bags), "asked": arguments.nonfree_baggages},
 ) if {
-	changing_bags
-	readable
+	asking_bags
 	arguments.total_baggages >= record.total_baggages
 	not fair_fee
 }
 
 fair_fee if {
+	asking_bags
 	arguments.nonfree_baggages >= min(paid_bags)
 	arguments.nonfree_baggages <= max(paid_bags)
 }

@@ -39,9 +39,13 @@ whole(value) if {
 	value == floor(value)
 }
 
+# Year, month and day in digits. Whether such a day exists matters only where it is calculated with: see the clock.
 date(value) if {
 	is_string(value)
-	regex.match(`^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$`, value)
+	count(value) == 10
+	substring(value, 4, 1) == "-"
+	substring(value, 7, 1) == "-"
+	trim(value, "0123456789-") == ""
 }
 
 segments(value) if {

@@ -2,6 +2,7 @@
 
 use super::problem::{FieldError, Problem, ProblemCode};
 use std::fmt::Display;
+use std::str::FromStr;
 
 /// Collects what is wrong with the fields of one body.
 #[derive(Debug)]
@@ -26,14 +27,14 @@ impl Check {
         result.map_err(|error| self.fault(pointer, error)).ok()
     }
 
-    /// The value of a field that may be absent: `Some(None)` where it is, `None` where it is wrong.
-    pub fn optional<T, E: Display>(
-        &mut self,
-        pointer: impl Display,
-        field: Option<&str>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        field.and_then(|text| self.value(pointer, parse(text)))
+    /// The value of a text, or a fault and `None`.
+    pub fn parse<T: FromStr<Err: Display>>(&mut self, pointer: impl Display, text: &str) -> Option<T> {
+        self.value(pointer, text.parse())
+    }
+
+    /// The value of a text that may be absent: `None` where it is, or where a fault was noted.
+    pub fn optional<T: FromStr<Err: Display>>(&mut self, pointer: impl Display, text: Option<&str>) -> Option<T> {
+        text.and_then(|text| self.parse(pointer, text))
     }
 
     /// A text for people: not empty, at most `longest` bytes, no control characters but line ends and tabs.

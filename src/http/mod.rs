@@ -7,3 +7,4 @@ pub mod extract;
 pub mod json;
 pub mod problem;
 pub mod read;
+pub mod wire;

@@ -19,7 +19,7 @@ pub struct App {
     /// Where answers become durable.
     pub store: Arc<dyn Store>,
     /// The clock, watched.
-    pub guard: ClockGuard,
+    pub guard: Arc<ClockGuard>,
     /// Policy sets and engines.
     pub policy: PolicyRoom,
     /// Validators of entity types.

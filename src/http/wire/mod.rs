@@ -1,0 +1,7 @@
+//! The API's own types: what is sent and what is answered. They become domain values, or are made from them, here; the
+//! public JSON is never a domain type by accident.
+
+pub mod admission;
+pub mod budget;
+pub mod hold;
+pub mod registry;

@@ -1,0 +1,192 @@
+//! `build(options)`, then `address()`, then `run()`.
+
+use super::first_key::{FirstKey, first_key};
+use super::policy;
+use super::seeds::{self, SeedNews};
+use crate::admission::MaskKey;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http;
+use crate::operations::{App, Schemas};
+use crate::policy_dir::Watcher;
+use crate::store::Store;
+use crate::store::sled::{Recovery, Settings, Sled};
+use anyhow::Context as _;
+use parking_lot::RwLock;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// What a daemon is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: String,
+    /// The state directory.
+    pub state: PathBuf,
+    /// The policy directory.
+    pub policies: PathBuf,
+    /// The data directory: policy data and seed files.
+    pub data: PathBuf,
+    /// The configuration.
+    pub config: Config,
+    /// The first admin key, if the environment names it.
+    pub admin_key: Option<String>,
+    /// A first admin key that had to be made is handed back instead of written to a file.
+    pub show_key: bool,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A daemon that is ready to answer.
+pub struct Server {
+    app: Arc<App>,
+    http: http::Bound,
+    first_key: FirstKey,
+    seeds: Vec<SeedNews>,
+    recovery: Recovery,
+    background: Vec<JoinHandle<()>>,
+    watcher: Option<Watcher>,
+}
+
+/// Stops a running server: it drains and ends.
+#[derive(Clone)]
+pub struct Stop(http::Stop);
+
+impl Stop {
+    /// Takes no more connections, answers what is under way, and ends.
+    pub async fn stop(&self) {
+        self.0.stop().await;
+    }
+}
+
+/// Puts a daemon together: opens the store, takes in policy and seeds, makes the first key, binds the address. When this
+/// returns it answers as soon as it is run.
+pub async fn build(options: Options) -> anyhow::Result<Server> {
+    let mut settings = Settings::new(&options.state);
+    settings.segment_bytes = options.config.store.segment_bytes;
+    settings.writer.queue = options.config.store.queue;
+    settings.writer.batch = options.config.store.max_batch;
+    settings.limits = options.config.limits();
+    let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
+        .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
+    tell(&recovery);
+    let guard = Arc::clone(store.clock());
+    let store: Arc<dyn Store> = Arc::new(store);
+    let app = Arc::new(App {
+        policy: policy::room(store.as_ref(), &options)?,
+        store,
+        guard,
+        schemas: Schemas::default(),
+        mask: options.config.mask(),
+        mask_key: mask_key(&options.state)?,
+        refused: RwLock::new(None),
+    });
+    let hash = policy::offer(&app, &options).await;
+    let (hash, offered) = match hash {
+        Ok(hash) => (hash, Ok(())),
+        Err(error) => (String::new(), Err(error)),
+    };
+    if app.read(|state| state.policy_set().is_none()) {
+        offered.context("no policy set is in force")?;
+    } else if let Err(error) = offered {
+        tracing::error!(target: "tollgate::policy", %error, "the directory's policies were not taken; the old set serves");
+    }
+    let seeds = seeds::plant(&app, &options.data).await?;
+    for news in &seeds {
+        match news {
+            SeedNews::Taken(path) => tracing::info!(target: "tollgate::seeds", path = %path.display(), "seed file taken in"),
+            SeedNews::Changed(path) => tracing::warn!(
+                target: "tollgate::seeds", path = %path.display(),
+                "seed file has changed since it was taken in; the daemon goes by what it has (see `tollgate budget apply`)"
+            ),
+        }
+    }
+    let first_key = first_key(&app, options.admin_key.as_deref(), &options.state, options.show_key).await?;
+    let mut background = Vec::new();
+    let mut watcher = None;
+    if options.config.policy.watch {
+        let (watching, task) = policy::keep_in_step(Arc::clone(&app), &options, hash)?;
+        watcher = Some(watching);
+        background.push(tokio::task::spawn(task));
+    }
+    let http = http::bind(Arc::clone(&app), options.config.http.clone(), &options.listen)
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    Ok(Server { app, http, first_key, seeds, recovery, background, watcher })
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.http.address()
+    }
+
+    /// The operations behind it.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The first admin key, if this start made one.
+    pub fn first_key(&self) -> &FirstKey {
+        &self.first_key
+    }
+
+    /// What became of the seed files.
+    pub fn seeds(&self) -> &[SeedNews] {
+        &self.seeds
+    }
+
+    /// What the start found in the journal.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// How to stop it from elsewhere.
+    pub fn stop_handle(&self) -> Stop {
+        Stop(self.http.stop_handle())
+    }
+
+    /// Answers until it is stopped; then everything that was begun is answered, and everything queued is durable.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let served = self.http.run().await;
+        drop(self.watcher);
+        for task in &self.background {
+            task.abort();
+        }
+        let store = Arc::clone(&self.app.store);
+        tokio::task::spawn_blocking(move || store.shut_down()).await?;
+        Ok(served?)
+    }
+}
+
+fn tell(recovery: &Recovery) {
+    let torn = recovery.torn.as_ref().map(|torn| format!("{torn:?}"));
+    let put_aside = recovery.put_aside.as_ref().map(|aside| format!("{aside:?}"));
+    tracing::info!(target: "tollgate::store", records = recovery.records, torn, put_aside, "journal read");
+}
+
+/// The key that masked values are digested with: made at the first start, kept where only its owner can read it.
+fn mask_key(state: &Path) -> anyhow::Result<MaskKey> {
+    let path = state.join("mask.key");
+    let context = || format!("cannot read or make {}", path.display());
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let bytes = <[u8; 32]>::try_from(bytes).ok().with_context(|| {
+                format!("{} must hold 32 bytes; without it masked values of the past cannot be matched", path.display())
+            })?;
+            Ok(MaskKey::new(bytes))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&path).with_context(context)?;
+            file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(context)?;
+            Ok(MaskKey::new(bytes))
+        }
+        Err(error) => Err(error).with_context(context),
+    }
+}

@@ -1,0 +1,10 @@
+//! Puts a daemon together and takes it down again: store, policy, seeds, keys, faces.
+
+mod build;
+mod first_key;
+mod policy;
+mod seeds;
+
+pub use build::{Options, Server, Stop, build};
+pub use first_key::FirstKey;
+pub use seeds::{SeedNews, read_budgets};

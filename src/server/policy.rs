@@ -1,0 +1,83 @@
+//! The policy set at a start, and the watcher that keeps it in step with the directory.
+
+use super::build::Options;
+use crate::operations::{App, PolicyRoom, Taken, offer_tree};
+use crate::policy::{PolicySet, check};
+use crate::policy_dir::{Watcher, read_tree, watch};
+use crate::store::Store;
+use anyhow::bail;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The room with a first set: what the journal says is in force, if it is kept and still checks; else what the directory
+/// holds. The directory's own set is offered right behind.
+pub(super) fn room(store: &dyn Store, options: &Options) -> anyhow::Result<PolicyRoom> {
+    let limits = options.config.policy_limits();
+    let in_force = crate::store::read(store, |state| state.policy_set().map(|head| head.digest.clone()));
+    if let Some(digest) = in_force {
+        match PolicySet::from_stored(&digest, |address| store.blob(address))? {
+            Ok(set) => return Ok(PolicyRoom::new(Arc::new(set), limits)),
+            Err(error) => tracing::error!(target: "tollgate::policy", %error, "the set in force cannot be used"),
+        }
+    }
+    let tree = read_tree(&options.policies, &options.data)?;
+    match check(&tree) {
+        Ok(set) => Ok(PolicyRoom::new(Arc::new(set), limits)),
+        Err(problems) => {
+            let mut text = String::from("the policies do not check, and there is no earlier set to serve:");
+            for problem in problems {
+                let _ = write!(text, "\n  {problem}");
+            }
+            bail!(text)
+        }
+    }
+}
+
+/// Offers what the directory holds, and tells what became of it.
+pub(super) async fn offer(app: &App, options: &Options) -> anyhow::Result<String> {
+    let tree = read_tree(&options.policies, &options.data)?;
+    let hash = tree.hash();
+    tell(&offer_tree(app, &tree).await?);
+    Ok(hash)
+}
+
+/// Watches the directories for as long as the answer lives; news are taken in by `task`.
+pub(super) fn keep_in_step(
+    app: Arc<App>,
+    options: &Options,
+    last: String,
+) -> anyhow::Result<(Watcher, impl Future<Output = ()> + use<>)> {
+    let (news, mut trees) = mpsc::unbounded_channel();
+    let watcher = watch(&options.policies, &options.data, last, move |tree| {
+        let _ = news.send(tree);
+    })?;
+    let task = async move {
+        while let Some(tree) = trees.recv().await {
+            match tree {
+                Ok(tree) => match offer_tree(&app, &tree).await {
+                    Ok(taken) => tell(&taken),
+                    Err(error) => tracing::error!(target: "tollgate::policy", %error, "a policy set was not taken"),
+                },
+                Err(error) => tracing::error!(target: "tollgate::policy", %error, "the policies cannot be read"),
+            }
+        }
+    };
+    Ok((watcher, task))
+}
+
+fn tell(taken: &Taken) {
+    match taken {
+        Taken::Published(head) => tracing::info!(target: "tollgate::policy", digest = %head.digest, "policy set in force"),
+        Taken::Unchanged => {}
+        Taken::Refused(refused) => {
+            for problem in &refused.problems {
+                tracing::error!(target: "tollgate::policy", %problem, "policy set refused; the old one goes on serving");
+            }
+            if !refused.lost.is_empty() {
+                let (digest, lost) = (refused.digest.as_deref().unwrap_or_default(), refused.lost.join(", "));
+                tracing::error!(target: "tollgate::policy", digest, lost, "policy set lost modules and waits for a confirmation; the old one goes on serving");
+            }
+        }
+    }
+}
