@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod audit;
 pub mod budget;
+pub mod cli;
 pub mod clock;
 pub mod decide;
 pub mod http;
