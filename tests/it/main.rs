@@ -2,5 +2,8 @@
 
 mod airline;
 mod faulty_disk;
+mod store_asks;
+mod store_contract;
 mod store_journal;
+mod store_sled;
 mod store_writer;
