@@ -35,6 +35,12 @@ pub struct EntryView<'a> {
     /// What it acted on, where that has a name.
     #[serde(borrow, default)]
     pub subject: Option<Cow<'a, str>>,
+    /// Why, where somebody said so.
+    #[serde(borrow, default)]
+    pub reason: Option<Cow<'a, str>>,
+    /// What stood before, for edits.
+    #[serde(borrow, default)]
+    pub before: Option<&'a RawValue>,
     /// What it changed, as values after the change.
     #[serde(borrow)]
     pub effects: &'a RawValue,

@@ -45,7 +45,9 @@ pub struct ReasonAnswer {
     #[schema(example = "budget")]
     pub source: String,
     /// A sentence that an operator understands.
-    #[schema(example = "Daily budget of rfq-draft: 0.42 USD asked, 0.10 USD left; it resets at 2026-11-24T00:00:00-05:00.")]
+    #[schema(
+        example = "Daily budget of rfq-draft: 0.42 USD asked, 0.10 USD left; it resets at 2026-11-24T00:00:00-05:00."
+    )]
     pub message: String,
     /// The rule that gave it, by file and line.
     pub rule: Option<String>,

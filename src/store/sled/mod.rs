@@ -13,6 +13,8 @@
 
 mod batch;
 pub mod blobs;
+pub mod check;
+pub mod copy;
 mod history;
 pub mod index;
 pub mod journal;
