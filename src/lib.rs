@@ -2,7 +2,7 @@
 
 pub mod vocabulary;
 
-pub mod policy;
 pub mod cli;
+pub mod policy;
 pub mod policy_dir;
 pub mod thread_time;

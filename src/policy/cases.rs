@@ -174,7 +174,8 @@ fn run(path: &str, case: Case, set: &PolicySet, engines: &mut Engines, condition
 }
 
 fn difference(what: &str, wanted: Option<&Value>, got: Option<&Value>) -> Difference {
-    let text = |value: Option<&Value>| value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text =
+        |value: Option<&Value>| value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     Difference { what: what.to_owned(), wanted: text(wanted), got: text(got) }
 }
 

@@ -24,7 +24,11 @@ pub fn check(tree: &Tree) -> Result<PolicySet, Vec<Problem>> {
         let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || checked(tree));
         let answer = worker.map(std::thread::ScopedJoinHandle::join);
         answer.ok().and_then(Result::ok).unwrap_or_else(|| {
-            Err(vec![Problem::of_file("policies", "internal", "check could not finish: it ran out of memory or failed")])
+            Err(vec![Problem::of_file(
+                "policies",
+                "internal",
+                "check could not finish: it ran out of memory or failed",
+            )])
         })
     })
 }
@@ -95,11 +99,10 @@ fn assemble(tree: &Tree, modules: &Modules, data: serde_json::Value) -> PolicySe
     }
     let layers = grouped.into_iter().map(|(id, members)| {
         let files: Vec<String> = members.iter().map(|(path, _)| (*path).clone()).collect();
-        let part = |path: &str| {
-            role(path) == Role::Data || libraries.iter().chain(&files).any(|file| file == path)
-        };
+        let part = |path: &str| role(path) == Role::Data || libraries.iter().chain(&files).any(|file| file == path);
         let digest = manifest_digest(texts().filter(|(path, _)| part(path)));
-        let source_bytes = texts().filter(|(path, _)| part(path) && role(path) == Role::Module).map(|(_, t)| t.len()).sum();
+        let source_bytes =
+            texts().filter(|(path, _)| part(path) && role(path) == Role::Module).map(|(_, t)| t.len()).sum();
         let heads = members.iter().flat_map(|(path, facts)| heads(path, facts)).collect();
         (id.clone(), Layer { id, files, digest, heads, source_bytes })
     });

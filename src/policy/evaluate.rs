@@ -93,7 +93,10 @@ impl Engines {
         outcome: &mut Outcome,
     ) {
         if let Some(until) = conditions.quarantine.until(&layer.digest, conditions.now) {
-            let message = format!("The policy of {} reached its limit several times in a row and is not run until {until}.", layer.id);
+            let message = format!(
+                "The policy of {} reached its limit several times in a row and is not run until {until}.",
+                layer.id
+            );
             outcome.reasons.push(Reason {
                 retry_at: Some(until.to_string()),
                 ..Reason::of(Code::PolicyQuarantined, message, target(layer))
@@ -117,7 +120,8 @@ impl Engines {
         }
         for entry in denials {
             let rule = self.rule_of(set, layer, ContractRule::Deny, &entry, input, conditions);
-            let policy = rule.as_deref().and_then(|rule| rule.rsplit_once(':')).map(|(file, _)| format!("policy:{file}"));
+            let policy =
+                rule.as_deref().and_then(|rule| rule.rsplit_once(':')).map(|(file, _)| format!("policy:{file}"));
             outcome.reasons.push(entry.into_reason(&policy.unwrap_or_else(|| target(layer)), rule));
         }
         for entry in warnings {

@@ -1,7 +1,7 @@
 //! What check and the engines need to know of a module, gathered in one walk over its syntax tree.
 
-use regorus::unstable::{AssignOp, Expr, Literal, Module, Query, Ref, Rule, RuleHead, Span};
 use regorus::Value;
+use regorus::unstable::{AssignOp, Expr, Literal, Module, Query, Ref, Rule, RuleHead, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place in a file: line and column, from 1.
@@ -111,7 +111,7 @@ fn bytes(span: &Span) -> (usize, usize) {
 }
 
 fn text(value: &Value) -> String {
-    value.as_string().map(|text| text.to_string()).unwrap_or_default()
+    value.as_string().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Gathers the facts of a parsed module.
@@ -125,7 +125,7 @@ pub(super) fn gather(module: &Module) -> Facts {
         let Some(reference) = reference_of(&import.refr) else { continue };
         let path: Vec<String> = reference.prefix().into_iter().map(str::to_owned).collect();
         let alias = import.r#as.as_ref().map(|span| span.text().to_owned()).or_else(|| path.last().cloned());
-        facts.imports.insert(alias.unwrap_or_default(), (path, place(import.refr.span())));
+        facts.imports.insert(alias.unwrap_or_default(), (path, reference.place));
     }
     facts.rules = module.policy.iter().map(|rule| rule_facts(rule)).collect();
     facts
@@ -150,8 +150,7 @@ fn rule_facts(rule: &Rule) -> RuleFacts {
         }
     };
     let (root, dotted) = head_name(refr);
-    let (name, name_span) =
-        root.map_or((String::new(), (0, 0)), |span| (span.text().to_owned(), bytes(span)));
+    let (name, name_span) = root.map_or((String::new(), (0, 0)), |span| (span.text().to_owned(), bytes(span)));
     RuleFacts {
         name,
         dotted,
@@ -193,8 +192,11 @@ fn constant_value(rule: &Rule) -> Option<Value> {
         Rule::Spec { .. } => return None,
     };
     match assigned.as_ref() {
-        Expr::String { value, .. } | Expr::RawString { value, .. } | Expr::Number { value, .. }
-        | Expr::Bool { value, .. } | Expr::Null { value, .. } => Some(value.clone()),
+        Expr::String { value, .. }
+        | Expr::RawString { value, .. }
+        | Expr::Number { value, .. }
+        | Expr::Bool { value, .. }
+        | Expr::Null { value, .. } => Some(value.clone()),
         _ => None,
     }
 }
@@ -202,12 +204,9 @@ fn constant_value(rule: &Rule) -> Option<Value> {
 /// A reference, if the expression is one from a variable on. Dynamic indexes are not walked here.
 fn reference_of(expr: &Expr) -> Option<Reference> {
     match expr {
-        Expr::Var { span, .. } => Some(Reference {
-            root: span.text().to_owned(),
-            parts: Vec::new(),
-            place: place(span),
-            arguments: None,
-        }),
+        Expr::Var { span, .. } => {
+            Some(Reference { root: span.text().to_owned(), parts: Vec::new(), place: place(span), arguments: None })
+        }
         Expr::RefDot { refr, field, .. } => {
             let mut reference = reference_of(refr)?;
             reference.parts.push(Part::Constant(text(&field.1)));
@@ -345,7 +344,10 @@ impl Walk {
 
     fn inner(&mut self, expr: &Expr) {
         match expr {
-            Expr::String { .. } | Expr::RawString { .. } | Expr::Number { .. } | Expr::Bool { .. }
+            Expr::String { .. }
+            | Expr::RawString { .. }
+            | Expr::Number { .. }
+            | Expr::Bool { .. }
             | Expr::Null { .. } => {}
             Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => self.reference(expr, None),
             Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().for_each(|item| self.expression(item)),
@@ -364,7 +366,9 @@ impl Walk {
             }
             Expr::Call { fcn, params, .. } => {
                 self.reference(fcn, Some(params.len()));
-                params.iter().for_each(|parameter| self.expression(parameter));
+                for parameter in params {
+                    self.expression(parameter);
+                }
             }
             Expr::UnaryExpr { expr, .. } => self.expression(expr),
             Expr::BinExpr { lhs, rhs, .. } | Expr::BoolExpr { lhs, rhs, .. } | Expr::ArithExpr { lhs, rhs, .. } => {

@@ -74,24 +74,33 @@ impl Lint<'_> {
         for (alias, (path, place)) in &self.facts.imports {
             let parts: Vec<&str> = path.iter().map(String::as_str).collect();
             match parts.as_slice() {
-                ["data"] => self.refuse(*place, "data_whole", "import a part of data, not the whole: it holds every policy"),
+                ["data"] => {
+                    self.refuse(*place, "data_whole", "import a part of data, not the whole: it holds every policy");
+                }
+                ["data", "tollgate", "lib", _, ..] if self.packages.leads_somewhere(&parts[1..]) => {}
                 ["data", "tollgate", "lib", _, ..] => {
-                    if !self.packages.leads_somewhere(&parts[1..]) {
-                        self.refuse(*place, "unknown_reference", format!("there is no {}", parts.join(".")));
-                    }
+                    self.refuse(*place, "unknown_reference", format!("there is no {}", parts.join(".")));
                 }
                 ["data", "tollgate", ..] => self.refuse(*place, "tollgate_reference", OUTSIDE_LIB),
                 _ => {}
             }
             if self.facts.names().contains(alias.as_str()) {
-                self.refuse(*place, "shadowed_name", format!("a rule of this file is called `{alias}` too; import it `as` something else"));
+                self.refuse(
+                    *place,
+                    "shadowed_name",
+                    format!("a rule of this file is called `{alias}` too; import it `as` something else"),
+                );
             }
         }
     }
 
     fn rule(&mut self, rule: &RuleFacts) {
         if rule.depth > MAX_DEPTH {
-            self.refuse(rule.place, "too_large", format!("expressions are nested deeper than {MAX_DEPTH}; split this rule"));
+            self.refuse(
+                rule.place,
+                "too_large",
+                format!("expressions are nested deeper than {MAX_DEPTH}; split this rule"),
+            );
         }
         if matches!(rule.name.as_str(), "input" | "data") {
             self.refuse(rule.place, "reserved_name", format!("`{}` cannot be the name of a rule", rule.name));
@@ -101,7 +110,11 @@ impl Lint<'_> {
             if matches!(local.as_str(), "input" | "data") {
                 self.refuse(*place, "reserved_name", format!("`{local}` cannot be the name of a variable"));
             } else if self.packages.has_rule(&self.facts.package, local) || self.facts.imports.contains_key(local) {
-                self.refuse(*place, "shadowed_name", format!("this hides the rule or import `{local}`; give it another name"));
+                self.refuse(
+                    *place,
+                    "shadowed_name",
+                    format!("this hides the rule or import `{local}`; give it another name"),
+                );
             }
         }
         for reference in &rule.references {
@@ -117,7 +130,8 @@ impl Lint<'_> {
                 _ => false,
             };
             if !is_value {
-                let message = "outside of tests, `with` may replace parts of input and of data, not functions or policies";
+                let message =
+                    "outside of tests, `with` may replace parts of input and of data, not functions or policies";
                 self.refuse(replaced.place, "with_function", message);
             }
         }
@@ -129,7 +143,11 @@ impl Lint<'_> {
         let Some(name) = ContractRule::ALL.into_iter().find(|name| name.as_str() == rule.name) else {
             let near = ContractRule::ALL.into_iter().find(|name| one_edit_apart(name.as_str(), &rule.name));
             if let Some(near) = near {
-                let message = format!("`{}` is one letter away from `{}`; rename it if it is meant to be another rule", rule.name, near.as_str());
+                let message = format!(
+                    "`{}` is one letter away from `{}`; rename it if it is meant to be another rule",
+                    rule.name,
+                    near.as_str()
+                );
                 self.refuse(rule.place, "near_miss", message);
             }
             return;
@@ -140,13 +158,19 @@ impl Lint<'_> {
                 self.refuse(rule.place, "contract_function", message);
             }
             (ContractRule::Deny | ContractRule::Warn, shape) if rule.dotted || shape != Shape::Set => {
-                let message = format!("`{0}` must be a set (`{0} contains … if …`); any other value denies with policy_output_invalid", rule.name);
+                let message = format!(
+                    "`{0}` must be a set (`{0} contains … if …`); any other value denies with policy_output_invalid",
+                    rule.name
+                );
                 self.warn(rule.place, "contract_shape", message);
             }
             (ContractRule::Allow | ContractRule::AllowWithoutEntity, shape) => {
                 let boolean = matches!(rule.constant, None | Some(regorus::Value::Bool(_)));
                 if rule.dotted || shape == Shape::Set || !boolean {
-                    let message = format!("`{}` must be true or false; any other value denies with policy_output_invalid", rule.name);
+                    let message = format!(
+                        "`{}` must be true or false; any other value denies with policy_output_invalid",
+                        rule.name
+                    );
                     self.warn(rule.place, "contract_shape", message);
                 }
                 let heard = match layer {
@@ -164,9 +188,16 @@ impl Lint<'_> {
 
     fn nothing_to_say(&mut self) {
         let Some(layer) = LayerId::of_package(&self.facts.package) else { return };
-        let says = self.packages.rules_of(&self.facts.package).any(|rule| ContractRule::ALL.iter().any(|name| name.as_str() == rule.name));
+        let says = self
+            .packages
+            .rules_of(&self.facts.package)
+            .any(|rule| ContractRule::ALL.iter().any(|name| name.as_str() == rule.name));
         if !says && layer != LayerId::Base {
-            self.warn(self.facts.package_place, "says_nothing", "this layer defines none of allow, deny, warn: it permits nothing");
+            self.warn(
+                self.facts.package_place,
+                "says_nothing",
+                "this layer defines none of allow, deny, warn: it permits nothing",
+            );
         }
     }
 
@@ -175,15 +206,23 @@ impl Lint<'_> {
         let prefix = expanded.prefix();
         let is_value = expanded.arguments.is_none();
         match prefix.as_slice() {
-            ["data", "tollgate", rest @ ..] => self.into_tollgate(&expanded, rest),
+            ["data", "tollgate", rest @ ..] => self.below_tollgate(&expanded, rest),
             ["data"] if expanded.parts.is_empty() => {
                 self.refuse(reference.place, "data_whole", "name a part of data, not the whole: it holds every policy");
             }
             ["data"] => {
-                self.refuse(reference.place, "data_variable", "the first key of data must be a constant: a variable could reach the policies");
+                self.refuse(
+                    reference.place,
+                    "data_variable",
+                    "the first key of data must be a constant: a variable could reach the policies",
+                );
             }
             ["data", keys @ ..] if is_value && self.data_lacks(keys) => {
-                self.warn(reference.place, "unknown_data", format!("no file defines {}: it is undefined", prefix.join(".")));
+                self.warn(
+                    reference.place,
+                    "unknown_data",
+                    format!("no file defines {}: it is undefined", prefix.join(".")),
+                );
             }
             ["input", keys @ ..] if is_value => self.input(reference, keys),
             _ if is_value => {}
@@ -204,7 +243,7 @@ impl Lint<'_> {
         expanded
     }
 
-    fn into_tollgate(&mut self, reference: &Reference, rest: &[&str]) {
+    fn below_tollgate(&mut self, reference: &Reference, rest: &[&str]) {
         if rest.first() != Some(&"lib") {
             return self.refuse(reference.place, "tollgate_reference", OUTSIDE_LIB);
         }
@@ -277,24 +316,23 @@ impl Lint<'_> {
     }
 
     fn input(&mut self, reference: &Reference, keys: &[&str]) {
-        let known: &[&str] = match keys {
+        let (key, known): (&str, &[&str]) = match keys {
             [] => return,
-            [_] => INPUT,
-            ["entity", _, ..] => &["type", "id", "properties"],
-            ["action", _, ..] => &["name", "properties"],
-            ["run", _, ..] => &["id", "attempt", "step", "same_step_failures"],
-            ["now", _, ..] => &["rfc3339", "ns"],
-            _ => INPUT,
+            ["entity", key, ..] => (key, &["type", "id", "properties"]),
+            ["action", key, ..] => (key, &["name", "properties"]),
+            ["run", key, ..] => (key, &["id", "attempt", "step", "same_step_failures"]),
+            ["now", key, ..] => (key, &["rfc3339", "ns"]),
+            [key, ..] => (key, INPUT),
         };
-        let key = if std::ptr::eq(known, INPUT) { keys.first() } else { keys.get(1) };
-        if key.is_some_and(|key| !known.contains(key)) {
+        if !known.contains(&key) {
             let message = format!("input.{} is not part of the input document: it is always undefined", keys.join("."));
             self.warn(reference.place, "unknown_input", message);
         }
     }
 }
 
-const OUTSIDE_LIB: &str = "a policy may refer to libraries (data.tollgate.lib) and to its own rules by name, not to another layer";
+const OUTSIDE_LIB: &str =
+    "a policy may refer to libraries (data.tollgate.lib) and to its own rules by name, not to another layer";
 
 /// The keys of the input document.
 const INPUT: &[&str] =
@@ -319,10 +357,11 @@ fn one_edit_apart(a: &str, b: &str) -> bool {
     let (rest_a, rest_b) = (&a[same..], &b[same..]);
     match (rest_a, rest_b) {
         ([], []) => true, // only capitals differ
-        ([_, x @ ..], y) if *x == *y => true,
-        (x, [_, y @ ..]) if *x == *y => true,
-        ([_, x @ ..], [_, y @ ..]) if x == y => true,
-        ([x, y, rest @ ..], [z, w, other @ ..]) => x == w && y == z && rest == other,
+        ([_, dropped @ ..], whole) | (whole, [_, dropped @ ..]) if dropped == whole => true,
+        ([_, changed @ ..], [_, other @ ..]) if changed == other => true,
+        ([first, second, rest @ ..], [swapped, with, other @ ..]) => {
+            first == with && second == swapped && rest == other
+        }
         _ => false,
     }
 }

@@ -21,13 +21,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place.
     pub(super) fn at(file: &str, place: (u32, u32), code: &str, message: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: place.0,
-            column: place.1,
-            code: code.to_owned(),
-            message: message.into(),
-        }
+        Self { file: file.to_owned(), line: place.0, column: place.1, code: code.to_owned(), message: message.into() }
     }
 
     /// A problem of a whole file.

@@ -97,15 +97,15 @@ impl<'a> Packages<'a> {
                     let node = (package.clone(), rule.name.clone());
                     match self.depth(&node, &mut seen) {
                         Ok(depth) if depth > MAX_CHAIN => {
-                            let message = format!("`{}` and what it calls are nested deeper than {MAX_CHAIN} levels", rule.name);
+                            let message =
+                                format!("`{}` and what it calls are nested deeper than {MAX_CHAIN} levels", rule.name);
                             problems.push(Problem::at(file, rule.place, "too_large", message));
                         }
-                        Ok(_) => {}
                         Err(through) if through == node => {
                             let message = format!("`{}` depends on itself", rule.name);
                             problems.push(Problem::at(file, rule.place, "recursion", message));
                         }
-                        Err(_) => {}
+                        Ok(_) | Err(_) => {}
                     }
                 }
             }

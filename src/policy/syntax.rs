@@ -27,7 +27,8 @@ fn bounds(file: &str, text: &str) -> Result<(), Problem> {
     }
     let mut chain = 0;
     for (index, line) in text.lines().enumerate() {
-        let place = |column: usize| (u32::try_from(index + 1).unwrap_or(u32::MAX), u32::try_from(column + 1).unwrap_or(1));
+        let place =
+            |column: usize| (u32::try_from(index + 1).unwrap_or(u32::MAX), u32::try_from(column + 1).unwrap_or(1));
         if let Some(column) = huge_exponent(line) {
             let message = format!("a number may have an exponent of at most {MAX_EXPONENT}");
             return Err(Problem::at(file, place(column), "too_large", message));
@@ -52,7 +53,8 @@ fn huge_exponent(line: &str) -> Option<usize> {
         let digits = bytes.get(at + 1..).unwrap_or_default();
         let digits = digits.strip_prefix(b"+").or_else(|| digits.strip_prefix(b"-")).unwrap_or(digits);
         let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-        let value = digits.iter().take(count).fold(0_u32, |n, b| n.saturating_mul(10).saturating_add(u32::from(b - b'0')));
+        let value =
+            digits.iter().take(count).fold(0_u32, |n, b| n.saturating_mul(10).saturating_add(u32::from(b - b'0')));
         exponent && value > MAX_EXPONENT
     })
 }

@@ -90,16 +90,6 @@ impl LayerId {
         }
     }
 
-    /// The package's path.
-    pub(super) fn package(&self) -> Vec<String> {
-        let parts: &[&str] = match self {
-            Self::Base => &["tollgate", "base"],
-            Self::Agent(name) => &["tollgate", "agents", name],
-            Self::Entity(name) => &["tollgate", "entities", name],
-        };
-        parts.iter().map(|part| (*part).to_owned()).collect()
-    }
-
     /// The reference to a rule of it: `data.tollgate.agents["rfq-draft"].deny`.
     pub(super) fn rule(&self, name: &str) -> String {
         match self {

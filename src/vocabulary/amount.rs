@@ -66,9 +66,10 @@ impl FromStr for Amount {
         if fraction.len() > 9 {
             return Err(AmountError::TooFine);
         }
-        let whole: i64 = whole.trim_start_matches('0').parse().or_else(|_| {
-            if whole.bytes().all(|b| b == b'0') { Ok(0) } else { Err(AmountError::TooLarge) }
-        })?;
+        let whole: i64 = whole
+            .trim_start_matches('0')
+            .parse()
+            .or_else(|_| if whole.bytes().all(|b| b == b'0') { Ok(0) } else { Err(AmountError::TooLarge) })?;
         let fraction: i64 = format!("{fraction:0<9}").parse().map_err(|_| AmountError::NotDecimal)?;
         whole.checked_mul(1_000_000_000).and_then(|n| n.checked_add(fraction)).map(Self).ok_or(AmountError::TooLarge)
     }
