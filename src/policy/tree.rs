@@ -43,6 +43,7 @@ pub(super) enum Role {
 }
 
 /// What the file at `path` is for.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a tree's paths are case-sensitive")]
 pub(super) fn role(path: &str) -> Role {
     if path.starts_with("policies/") {
         if path.ends_with("_test.rego") {
