@@ -102,8 +102,11 @@ impl Reference {
     }
 }
 
+/// The place of a span, its column in characters: regorus' own counts a tab as four.
 fn place(span: &Span) -> Place {
-    (span.line, span.col)
+    let before = span.source.contents().get(..span.start as usize).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (span.line, u32::try_from(line.chars().count() + 1).unwrap_or(u32::MAX))
 }
 
 fn bytes(span: &Span) -> (usize, usize) {
