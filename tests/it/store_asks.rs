@@ -33,7 +33,12 @@ pub(crate) fn admit(agent: &str, key: &str, usd: &str) -> Admit {
     Admit {
         request,
         body: format!("body of {agent} {key} {usd}"),
-        judged: Judged { policy_set: POLICY_SET.to_owned(), policy_profile: None, agent_revision: 0, entity_type_revision: 0 },
+        judged: Judged {
+            policy_set: POLICY_SET.to_owned(),
+            policy_profile: None,
+            agent_revision: 0,
+            entity_type_revision: 0,
+        },
         verdict: PolicyVerdict::default(),
         input: RawValue::from_string(r#"{"kind":"action"}"#.to_owned()).unwrap(),
         replayable: true,

@@ -143,7 +143,10 @@ fn lists_are_whole_in_pages(place: &impl Place) {
         })
     };
     let admins = audit(&AuditFilter::default(), 1);
-    assert_eq!(admins.iter().map(|(_, _, op)| op.as_str()).collect::<Vec<_>>(), ["budget.create", "policy_set.publish"]);
+    assert_eq!(
+        admins.iter().map(|(_, _, op)| op.as_str()).collect::<Vec<_>>(),
+        ["budget.create", "policy_set.publish"]
+    );
     let everything = AuditFilter { include_admissions: true, ..AuditFilter::default() };
     let all = audit(&everything, 4);
     assert_eq!(all.len(), 32);

@@ -90,7 +90,11 @@ fn everything(store: &Sled) -> String {
     let filter = AuditFilter { include_admissions: true, ..AuditFilter::default() };
     let audit = store.audit(&filter, None, 1000).unwrap();
     let decisions = serde_json::to_string(&decisions.items).unwrap();
-    format!("{decisions}\n{}\n{}", serde_json::to_string(&audit.items).unwrap(), read(store, |s| format!("{s:#?}").len()))
+    format!(
+        "{decisions}\n{}\n{}",
+        serde_json::to_string(&audit.items).unwrap(),
+        read(store, |s| format!("{s:#?}").len())
+    )
 }
 
 fn fill(store: &Sled, count: usize) {
@@ -276,8 +280,7 @@ fn batch_time_never_runs_backwards() {
 fn what_is_not_durable_leaves_no_trace() {
     let place = Directory::new(1 << 20);
     let disk = FaultyDisk::default();
-    let (store, _) =
-        Sled::open_on(&place.settings(), Arc::new(place.clock.clone()), Box::new(disk.clone())).unwrap();
+    let (store, _) = Sled::open_on(&place.settings(), Arc::new(place.clock.clone()), Box::new(disk.clone())).unwrap();
     fill(&store, 4);
     let before = everything(&store);
     disk.order(|trouble| trouble.sync_fails = true);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tollgate::audit::{Chain, WriterId};
-use tollgate::store::CommitFailure;
 use tollgate::clock::{ClockGuard, ManualClock};
+use tollgate::store::CommitFailure;
 use tollgate::store::sled::journal::{Appended, Journal, walk};
 use tollgate::store::sled::writer::{Core, Decided, Moment, Queue, Settings, Shared, start};
 

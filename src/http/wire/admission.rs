@@ -154,7 +154,8 @@ impl AdmissionBody {
             KindBody::Retry => Kind::Retry,
         };
         self.check_kind(kind, &mut check);
-        let idempotency_key: Option<IdempotencyKey> = check.optional("/idempotency_key", self.idempotency_key.as_deref());
+        let idempotency_key: Option<IdempotencyKey> =
+            check.optional("/idempotency_key", self.idempotency_key.as_deref());
         if self.idempotency_key.is_none() && !dry_run {
             check.fault("/idempotency_key", "is required, unless dry_run is true");
         }
@@ -164,9 +165,9 @@ impl AdmissionBody {
                 .parse::<ActionName>("/action/name", &action.name)
                 .map(|name| Action { name, properties: action.properties.unwrap_or_default() }),
             // what a retry repeats is looked up later; where nothing was asked before, it is the start of the run
-            None => check
-                .parse::<ActionName>("/action", "start_run")
-                .map(|name| Action { name, properties: Map::new() }),
+            None => {
+                check.parse::<ActionName>("/action", "start_run").map(|name| Action { name, properties: Map::new() })
+            }
         };
         let entity = self.entity.and_then(|entity| checked_entity(entity, &mut check));
         let run = self.run.and_then(|run| checked_run(&run, &mut check));

@@ -106,7 +106,8 @@ fn every_fault_is_named_at_once() {
 
 #[test]
 fn a_retry_names_its_run_and_nothing_else() {
-    let retry = r#"{"idempotency_key": "k", "kind": "retry", "agent": {"id": "a"}, "run": {"id": "run-17", "attempt": 2}}"#;
+    let retry =
+        r#"{"idempotency_key": "k", "kind": "retry", "agent": {"id": "a"}, "run": {"id": "run-17", "attempt": 2}}"#;
     assert_eq!(parse(retry).unwrap().action.name.as_str(), "start_run");
     let mut body = example();
     body["kind"] = json!("retry");

@@ -286,9 +286,7 @@ fn checked_window(body: &WindowBody, check: &mut Check) -> Option<Window> {
         Week => Window::Week { time_zone },
         Month => Window::Month { time_zone },
         Year => Window::Year { time_zone },
-        Rolling => {
-            Window::Rolling { length_s: check.value("/window/length_s", body.length_s.ok_or("is required"))? }
-        }
+        Rolling => Window::Rolling { length_s: check.value("/window/length_s", body.length_s.ok_or("is required"))? },
         Lifetime => Window::Lifetime,
     })
 }

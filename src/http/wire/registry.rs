@@ -4,7 +4,9 @@ use super::budget::LONGEST_TEXT;
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;
 use crate::http::problem::Problem;
-use crate::registry::{Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, Mode, ModeSpec, Pause, PauseTarget, Role};
+use crate::registry::{
+    Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, Mode, ModeSpec, Pause, PauseTarget, Role,
+};
 use crate::vocabulary::{AgentId, ApiKeyId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,7 +43,10 @@ impl AgentRecordBody {
         for (name, value) in labels.iter().take(64) {
             if name.len() > 128 || value.len() > 256 || name.chars().chain(value.chars()).any(char::is_control) {
                 let pointer = format!("/labels/{}", crate::http::json::token(name));
-                check.fault(pointer, "must be at most 256 bytes, under a name of at most 128, without control characters");
+                check.fault(
+                    pointer,
+                    "must be at most 256 bytes, under a name of at most 128, without control characters",
+                );
             }
         }
         for (pointer, text) in [

@@ -101,12 +101,7 @@ impl Core for Batches {
 }
 
 /// What a command would get, decided on a draft that is thrown away.
-pub(super) fn preview(
-    state: &State,
-    envelope: &Envelope,
-    moment: &Moment,
-    limits: &Limits,
-) -> Result<Answer, Refusal> {
+pub(super) fn preview(state: &State, envelope: &Envelope, moment: &Moment, limits: &Limits) -> Result<Answer, Refusal> {
     let mut draft = Draft::new(state);
     expire_due(&mut draft, &context(moment, 0, limits));
     run(&mut draft, envelope, &context(moment, 1, limits))

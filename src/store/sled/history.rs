@@ -2,10 +2,10 @@
 
 use super::index::{Index, IndexError, Shelf};
 use super::journal::{Sealed, sealed_segments};
+use super::position::Position;
 use super::recent::{Recent, decision};
 use crate::admission::DecisionRecord;
 use crate::state::Entry;
-use super::position::Position;
 use crate::store::{AuditFilter, DecisionFilter, ReadError};
 use crate::vocabulary::{AdmissionId, RunId, StepName};
 use jiff::Timestamp;

@@ -3,6 +3,7 @@
 
 use super::batch::{Batches, Record};
 use super::blobs::Blobs;
+use super::history::HistoryError;
 use super::history::{History, PutAside};
 use super::journal::{Disk, Journal, OsDisk, Place, ReadError, Torn, Walk, cut_torn_end, walk};
 use super::lock::{Lock, LockError};
@@ -12,7 +13,6 @@ use crate::audit::{Frame, WriterId};
 use crate::clock::{Clock, ClockGuard};
 use crate::decide::Limits;
 use crate::state::State;
-use super::history::HistoryError;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::fs;
@@ -120,8 +120,7 @@ impl Sled {
             Batches { state: Arc::clone(&state), history: Arc::clone(&history), limits: settings.limits.clone() };
         let writer_id = journal.writer();
         let indexer = Indexer::start(Arc::clone(&history)).map_err(io)?;
-        let (queue, shared) =
-            writer::start(batches, journal, Arc::clone(&guard), settings.writer).map_err(io)?;
+        let (queue, shared) = writer::start(batches, journal, Arc::clone(&guard), settings.writer).map_err(io)?;
         let parts = Parts {
             state,
             history,

@@ -177,17 +177,18 @@ impl Index {
     ) -> Result<(), IndexError> {
         let mut failed = None;
         let key = rows::position_key(before);
-        let _ = self.shelves[shelf as usize].back(&[], Some(&key), &mut |key, row| {
-            match (rows::position_of(key), parse(shelf, row)) {
-                (Some(position), Ok(recorded)) => visit(position, recorded),
-                (None, _) => {
-                    failed = Some(IndexError::Damaged(Shelf::NAMES[shelf as usize].to_owned()));
-                    ControlFlow::Break(())
-                }
-                (_, Err(error)) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
+        let _ = self.shelves[shelf as usize].back(&[], Some(&key), &mut |key, row| match (
+            rows::position_of(key),
+            parse(shelf, row),
+        ) {
+            (Some(position), Ok(recorded)) => visit(position, recorded),
+            (None, _) => {
+                failed = Some(IndexError::Damaged(Shelf::NAMES[shelf as usize].to_owned()));
+                ControlFlow::Break(())
+            }
+            (_, Err(error)) => {
+                failed = Some(error);
+                ControlFlow::Break(())
             }
         })?;
         failed.map_or(Ok(()), Err)

@@ -41,8 +41,7 @@ impl Rows {
         let (mut rows, mut head) = (Self::default(), None);
         while !rest.is_empty() {
             let frame = Frame::read(rest).ok_or_else(|| wrong("a record has a wrong checksum"))?;
-            let record: Record =
-                serde_json::from_slice(frame.payload).map_err(|error| wrong(&error.to_string()))?;
+            let record: Record = serde_json::from_slice(frame.payload).map_err(|error| wrong(&error.to_string()))?;
             rows.add(frame.seq, record).map_err(|error| wrong(&error.to_string()))?;
             rest = &rest[frame.bytes.len()..];
             head = Some(frame);

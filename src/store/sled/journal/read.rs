@@ -2,7 +2,8 @@
 //! and backups all read through [`walk`].
 
 use crate::audit::{
-    Chain, Damage, Digest, End, Extent, Fault, Frame, SEGMENT_HEADER, SegmentHeader, WriterId, file_name, first_seq, scan,
+    Chain, Damage, Digest, End, Extent, Fault, Frame, SEGMENT_HEADER, SegmentHeader, WriterId, file_name, first_seq,
+    scan,
 };
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};

@@ -1,8 +1,8 @@
 //! The way in: a queue with a bound, and a reply that comes when the batch is durable.
 
 use super::core::{Core, Outcome};
-use crate::store::CommitFailure;
 use crate::clock::Clock;
+use crate::store::CommitFailure;
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
 use std::sync::Arc;

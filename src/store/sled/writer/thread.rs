@@ -67,7 +67,11 @@ pub fn start<C: Core>(
 ) -> io::Result<(Queue<C>, Arc<Shared>)> {
     let (sender, receiver) = sync_channel(settings.queue);
     let depth = Arc::new(AtomicUsize::new(0));
-    let shared = Arc::new(Shared { chain: Mutex::new(*journal.chain()), size: Mutex::new(journal.size()), failure: Mutex::new(None) });
+    let shared = Arc::new(Shared {
+        chain: Mutex::new(*journal.chain()),
+        size: Mutex::new(journal.size()),
+        failure: Mutex::new(None),
+    });
     let writer = Writer {
         core,
         journal,
