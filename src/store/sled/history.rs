@@ -361,7 +361,7 @@ impl<'a> List<'a> {
         self.stopped = parts.iter().filter_map(|part| part.stopped).max();
         let mut more: Vec<Operation> = parts.into_iter().flat_map(|part| part.items).collect();
         more.retain(|item| self.stopped.is_none_or(|stopped| item.position >= stopped));
-        more.sort_unstable_by(|a, b| b.position.cmp(&a.position));
+        more.sort_unstable_by_key(|item| std::cmp::Reverse(item.position));
         let room = self.query.limit.max(1) - self.items.len();
         if more.len() > room {
             more.truncate(room);
