@@ -79,7 +79,7 @@ impl History {
             }
         };
         let mut recent = Recent::default();
-        recent.drop_upto(index.last_seq());
+        drop(recent.drop_upto(index.last_seq()));
         let history = Self {
             journal,
             database,
@@ -155,7 +155,8 @@ impl History {
                 return Ok(());
             }
             index.add(segment)?;
-            self.recent.write().drop_upto(segment.last_seq);
+            let gone = self.recent.write().drop_upto(segment.last_seq);
+            drop(gone);
             self.waiting.store(missing.len() - done - 1, Ordering::Relaxed);
             tracing::info!(
                 segment = segment.first_seq,
