@@ -148,13 +148,6 @@ impl ClockGuard {
     }
 }
 
-/// CPU time that this thread has used: what a policy's time limit is measured in, so that a busy machine does not make
-/// an innocent policy look slow.
-pub fn thread_cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

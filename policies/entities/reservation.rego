@@ -45,63 +45,119 @@ changing_bags if input.action.name == "update_reservation_baggages"
 
 changing_passengers if input.action.name == "update_reservation_passengers"
 
+needed := needs[input.action.name]
+
+taken := takes[input.action.name]
+
 # --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
 
-bad_record contains "cabin" if not record.cabin in airline.cabins
+bad_record contains "cabin" if {
+	"cabin" in needed
+	not record.cabin in airline.cabins
+}
 
-bad_record contains "created_at" if not clock.local_moment(record.created_at)
+bad_record contains "created_at" if {
+	"created_at" in needed
+	not clock.local_moment(record.created_at)
+}
 
-bad_record contains "destination" if not airline.text(record.destination)
+bad_record contains "destination" if {
+	"destination" in needed
+	not airline.text(record.destination)
+}
 
-bad_record contains "flight_type" if not record.flight_type in airline.trip_types
+bad_record contains "flight_type" if {
+	"flight_type" in needed
+	not record.flight_type in airline.trip_types
+}
 
-bad_record contains "flights" if not airline.segments(record.flights)
+bad_record contains "flights" if {
+	"flights" in needed
+	not airline.segments(record.flights)
+}
 
-bad_record contains "insurance" if not record.insurance in {"yes", "no"}
+bad_record contains "insurance" if {
+	"insurance" in needed
+	not record.insurance in {"yes", "no"}
+}
 
-bad_record contains "nonfree_baggages" if not airline.whole(record.nonfree_baggages)
+bad_record contains "nonfree_baggages" if {
+	"nonfree_baggages" in needed
+	not airline.whole(record.nonfree_baggages)
+}
 
-bad_record contains "origin" if not airline.text(record.origin)
+bad_record contains "origin" if {
+	"origin" in needed
+	not airline.text(record.origin)
+}
 
-bad_record contains "passengers" if not airline.passengers(record.passengers)
+bad_record contains "passengers" if {
+	"passengers" in needed
+	not airline.passengers(record.passengers)
+}
 
-bad_record contains "timetable" if not is_object(record.timetable)
+bad_record contains "timetable" if {
+	"timetable" in needed
+	not is_object(record.timetable)
+}
 
-bad_record contains "total_baggages" if not airline.whole(record.total_baggages)
+bad_record contains "total_baggages" if {
+	"total_baggages" in needed
+	not airline.whole(record.total_baggages)
+}
 
-bad_record contains "user" if not known_owner
+bad_record contains "user" if {
+	"user" in needed
+	not known_owner
+}
 
 known_owner if {
 	airline.free_bags_each[record.user.membership]
 	airline.wallet(record.user.payment_methods)
 }
 
-bad_argument contains "cabin" if not arguments.cabin in airline.cabins
+bad_argument contains "cabin" if {
+	"cabin" in taken
+	not arguments.cabin in airline.cabins
+}
 
-bad_argument contains "flights" if not airline.segments(arguments.flights)
+bad_argument contains "flights" if {
+	"flights" in taken
+	not airline.segments(arguments.flights)
+}
 
-bad_argument contains "nonfree_baggages" if not airline.whole(arguments.nonfree_baggages)
+bad_argument contains "nonfree_baggages" if {
+	"nonfree_baggages" in taken
+	not airline.whole(arguments.nonfree_baggages)
+}
 
-bad_argument contains "passengers" if not airline.passengers(arguments.passengers)
+bad_argument contains "passengers" if {
+	"passengers" in taken
+	not airline.passengers(arguments.passengers)
+}
 
-bad_argument contains "payment_id" if not airline.text(arguments.payment_id)
+bad_argument contains "payment_id" if {
+	"payment_id" in taken
+	not airline.text(arguments.payment_id)
+}
 
-bad_argument contains "total_baggages" if not airline.whole(arguments.total_baggages)
+bad_argument contains "total_baggages" if {
+	"total_baggages" in taken
+	not airline.whole(arguments.total_baggages)
+}
 
 deny contains airline.missing(
 	sprintf("/entity/properties/%s", [field]),
 	sprintf("The reservation's %s is missing or unreadable, and the rules of this action need it.", [field]),
 ) if {
-	some field in needs[input.action.name]
-	field in bad_record
+	some field in bad_record
 }
 
 deny contains airline.malformed(
 	sprintf("/action/properties/%s", [field]),
 	sprintf("The argument %s is missing or malformed.", [field]),
 ) if {
-	some field in takes[input.action.name]
-	field in bad_argument
+	some field in bad_argument
 }
 
 deny contains airline.malformed(
@@ -114,8 +170,9 @@ deny contains airline.malformed(
 }
 
 readable if {
-	count(needs[input.action.name] & bad_record) == 0
-	count(takes[input.action.name] & bad_argument) == 0
+	needed
+	count(bad_record) == 0
+	count(bad_argument) == 0
 }
 
 # Every flight that the reservation has. Like every rule below that counts or calculates, it asks first whether it may, so

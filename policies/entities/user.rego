@@ -28,13 +28,26 @@ record := input.entity.properties
 
 arguments := input.action.properties
 
+needed := needs[input.action.name]
+
+taken := takes[input.action.name]
+
 # --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
 
-bad_record contains "membership" if not airline.free_bags_each[record.membership]
+bad_record contains "membership" if {
+	"membership" in needed
+	not airline.free_bags_each[record.membership]
+}
 
-bad_record contains "payment_methods" if not airline.wallet(record.payment_methods)
+bad_record contains "payment_methods" if {
+	"payment_methods" in needed
+	not airline.wallet(record.payment_methods)
+}
 
-bad_record contains "reservations" if not readable_ids
+bad_record contains "reservations" if {
+	"reservations" in needed
+	not readable_ids
+}
 
 readable_ids if {
 	is_array(record.reservations)
@@ -43,9 +56,15 @@ readable_ids if {
 	}
 }
 
-bad_record contains "reservation_records" if not readable_reservations
+bad_record contains "reservation_records" if {
+	"reservation_records" in needed
+	not readable_reservations
+}
 
-bad_record contains "timetable" if not is_object(record.timetable)
+bad_record contains "timetable" if {
+	"timetable" in needed
+	not is_object(record.timetable)
+}
 
 readable_reservations if {
 	is_array(record.reservation_records)
@@ -58,47 +77,79 @@ readable_reservations if {
 	}
 }
 
-bad_argument contains "amount" if not airline.quantity(arguments.amount)
+bad_argument contains "amount" if {
+	"amount" in taken
+	not airline.quantity(arguments.amount)
+}
 
-bad_argument contains "cabin" if not arguments.cabin in airline.cabins
+bad_argument contains "cabin" if {
+	"cabin" in taken
+	not arguments.cabin in airline.cabins
+}
 
-bad_argument contains "destination" if not airline.text(arguments.destination)
+bad_argument contains "destination" if {
+	"destination" in taken
+	not airline.text(arguments.destination)
+}
 
-bad_argument contains "flight_type" if not arguments.flight_type in airline.trip_types
+bad_argument contains "flight_type" if {
+	"flight_type" in taken
+	not arguments.flight_type in airline.trip_types
+}
 
-bad_argument contains "flights" if not airline.segments(arguments.flights)
+bad_argument contains "flights" if {
+	"flights" in taken
+	not airline.segments(arguments.flights)
+}
 
-bad_argument contains "insurance" if not arguments.insurance in {"yes", "no"}
+bad_argument contains "insurance" if {
+	"insurance" in taken
+	not arguments.insurance in {"yes", "no"}
+}
 
-bad_argument contains "nonfree_baggages" if not airline.whole(arguments.nonfree_baggages)
+bad_argument contains "nonfree_baggages" if {
+	"nonfree_baggages" in taken
+	not airline.whole(arguments.nonfree_baggages)
+}
 
-bad_argument contains "origin" if not airline.text(arguments.origin)
+bad_argument contains "origin" if {
+	"origin" in taken
+	not airline.text(arguments.origin)
+}
 
-bad_argument contains "passengers" if not airline.passengers(arguments.passengers)
+bad_argument contains "passengers" if {
+	"passengers" in taken
+	not airline.passengers(arguments.passengers)
+}
 
-bad_argument contains "payment_methods" if not airline.payments(arguments.payment_methods)
+bad_argument contains "payment_methods" if {
+	"payment_methods" in taken
+	not airline.payments(arguments.payment_methods)
+}
 
-bad_argument contains "total_baggages" if not airline.whole(arguments.total_baggages)
+bad_argument contains "total_baggages" if {
+	"total_baggages" in taken
+	not airline.whole(arguments.total_baggages)
+}
 
 deny contains airline.missing(
 	sprintf("/entity/properties/%s", [field]),
 	sprintf("The user's %s is missing or unreadable, and the rules of this action need it.", [field]),
 ) if {
-	some field in needs[input.action.name]
-	field in bad_record
+	some field in bad_record
 }
 
 deny contains airline.malformed(
 	sprintf("/action/properties/%s", [field]),
 	sprintf("The argument %s is missing or malformed.", [field]),
 ) if {
-	some field in takes[input.action.name]
-	field in bad_argument
+	some field in bad_argument
 }
 
 readable if {
-	count(needs[input.action.name] & bad_record) == 0
-	count(takes[input.action.name] & bad_argument) == 0
+	needed
+	count(bad_record) == 0
+	count(bad_argument) == 0
 }
 
 booking if {

@@ -1,6 +1,20 @@
 //! The command line, one file a command. Data goes to stdout, everything else to stderr; exit codes are 0 yes, 1 no
 //! (a failing test, a denial, a refusal), 2 could not tell.
 
+pub mod agent;
 pub mod audit;
 pub mod backup;
+pub mod bench;
+pub mod budget;
+pub mod check;
+mod client;
+pub mod demo;
+pub mod key;
+mod logging;
 pub mod restore;
+mod root;
+pub mod serve;
+pub mod simulate;
+pub mod test;
+
+pub use root::{Cli, main};

@@ -1,10 +1,23 @@
 //! The HTTP face: parses and authenticates requests, calls `operations`, and writes answers. It decides nothing.
+//!
+//! Reading order: `serve` (binds and runs), `routes` (the table of routes and their handlers), `edge` (what happens around
+//! each), `extract`, `json`, `read` and `check` (how a body becomes values), `problem` (how an error is told).
 
+pub mod caller;
 pub mod check;
 pub mod config;
+pub mod docs;
 pub mod edge;
 pub mod extract;
 pub mod json;
+pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod read;
+mod refusal;
+pub mod routes;
+pub mod serve;
 pub mod wire;
+
+pub use openapi::document;
+pub use serve::{Bound, Stop, bind};

@@ -3,15 +3,14 @@
 //! An admission is judged by the set that the state names, never by "the newest one that this thread has seen": the
 //! digest is read together with the registry, and the set of that digest is found here.
 
-use crate::clock::thread_cpu_time;
-use crate::policy::{Conditions, Engines, Explanation, Layers, Limits, Outcome, PolicySet, Quarantine, ThreadClock};
+use crate::policy::{Conditions, Engines, Explanation, Layers, Limits, Outcome, PolicySet, Quarantine};
+use crate::thread_time::ThreadTime;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Rooms are told apart, for threads that serve several (tests).
 static ROOMS: AtomicU64 = AtomicU64::new(1);
@@ -34,14 +33,6 @@ pub struct PolicyRoom {
     sets: RwLock<Vec<Arc<PolicySet>>>,
     quarantine: Quarantine,
     limits: Limits,
-}
-
-struct Cpu;
-
-impl ThreadClock for Cpu {
-    fn cpu(&self) -> Duration {
-        thread_cpu_time()
-    }
 }
 
 impl PolicyRoom {
@@ -94,6 +85,6 @@ impl PolicyRoom {
     }
 
     fn conditions(&self, now: Timestamp) -> Conditions<'_> {
-        Conditions { now, limits: &self.limits, quarantine: &self.quarantine, clock: &Cpu }
+        Conditions { now, limits: &self.limits, quarantine: &self.quarantine, clock: &ThreadTime }
     }
 }

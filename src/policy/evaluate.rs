@@ -216,7 +216,11 @@ impl Answer {
         limit: Duration,
     ) -> Result<Self, Failure> {
         let mut ask = |name: Option<ContractRule>| match name {
-            Some(name) if layer.defines(name) => compiled.ask(&layer.id.rule(name.as_str()), limit),
+            Some(name) if layer.defines(name) => match compiled.ask(&layer.id.rule(name.as_str()), limit) {
+                // only `deny.x` and the like are defined: an object, as far as anyone asks for `deny`
+                Err(Failure::Error(why, None)) if why == "not a valid rule path" => Ok(Value::new_object()),
+                answer => answer,
+            },
             _ => Ok(Value::Undefined),
         };
         Ok(Self { deny: ask(Some(ContractRule::Deny))?, warn: ask(Some(ContractRule::Warn))?, yes: ask(must_say)? })

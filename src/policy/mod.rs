@@ -7,6 +7,8 @@
 //! Reading order: `tree`, `check`, `lint`, `set`, `evaluate`, `output`; then `compile` and `builtins` for how the
 //! interpreter is kept in bounds, `attribute` and `explain` for which rule spoke, `testing` and `cases` for tests.
 
+#[cfg(test)]
+mod adversarial_tests;
 mod attribute;
 mod builtins;
 mod cases;
@@ -25,6 +27,7 @@ mod report;
 mod resolve;
 mod set;
 mod syntax;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -38,4 +41,5 @@ pub use limits::{Limits, Quarantine, ThreadClock};
 pub use problem::Problem;
 pub use report::{LayerReport, Report, report};
 pub use set::{ContractRule, Layer, PolicySet, StoredSetError, lost_modules};
+pub use testing::{Coverage, TestReport, TestResult, run_tests};
 pub use tree::{LayerId, Tree};

@@ -63,9 +63,22 @@ impl Stop {
     }
 }
 
-/// Puts a daemon together: opens the store, takes in policy and seeds, makes the first key, binds the address. When this
-/// returns it answers as soon as it is run.
-pub async fn build(options: Options) -> anyhow::Result<Server> {
+/// A daemon without its faces.
+pub struct Assembled {
+    /// The operations.
+    pub app: Arc<App>,
+    /// The first admin key, if this start made one.
+    pub first_key: FirstKey,
+    /// What became of the seed files.
+    pub seeds: Vec<SeedNews>,
+    /// What the start found in the journal.
+    pub recovery: Recovery,
+    /// The hash of the policy tree that was offered.
+    tree_hash: String,
+}
+
+/// Opens the store, takes in policy and seeds, makes the first key.
+pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     let mut settings = Settings::new(&options.state);
     settings.segment_bytes = options.config.store.segment_bytes;
     settings.writer.queue = options.config.store.queue;
@@ -73,11 +86,11 @@ pub async fn build(options: Options) -> anyhow::Result<Server> {
     settings.limits = options.config.limits();
     let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
-    tell(&recovery);
+    tell_recovery(&recovery);
     let guard = Arc::clone(store.clock());
     let store: Arc<dyn Store> = Arc::new(store);
     let app = Arc::new(App {
-        policy: policy::room(store.as_ref(), &options)?,
+        policy: policy::room(store.as_ref(), options)?,
         store,
         guard,
         schemas: Schemas::default(),
@@ -85,37 +98,48 @@ pub async fn build(options: Options) -> anyhow::Result<Server> {
         mask_key: mask_key(&options.state)?,
         refused: RwLock::new(None),
     });
-    let hash = policy::offer(&app, &options).await;
-    let (hash, offered) = match hash {
-        Ok(hash) => (hash, Ok(())),
-        Err(error) => (String::new(), Err(error)),
-    };
-    if app.read(|state| state.policy_set().is_none()) {
-        offered.context("no policy set is in force")?;
-    } else if let Err(error) = offered {
-        tracing::error!(target: "tollgate::policy", %error, "the directory's policies were not taken; the old set serves");
-    }
-    let seeds = seeds::plant(&app, &options.data).await?;
-    for news in &seeds {
-        match news {
-            SeedNews::Taken(path) => tracing::info!(target: "tollgate::seeds", path = %path.display(), "seed file taken in"),
-            SeedNews::Changed(path) => tracing::warn!(
-                target: "tollgate::seeds", path = %path.display(),
-                "seed file has changed since it was taken in; the daemon goes by what it has (see `tollgate budget apply`)"
-            ),
+    let tree_hash = match policy::offer(&app, options).await {
+        Ok(hash) => hash,
+        Err(error) if app.read(|state| state.policy_set().is_none()) => {
+            return Err(error).context("no policy set is in force");
         }
-    }
+        Err(error) => {
+            tracing::error!(target: "tollgate::policy", %error, "the directory's policies were not taken; the old set serves");
+            String::new()
+        }
+    };
+    anyhow::ensure!(app.read(|state| state.policy_set().is_some()), "no policy set is in force");
+    let seeds = seeds::plant(&app, &options.data).await?;
+    seeds.iter().for_each(tell_seed);
     let first_key = first_key(&app, options.admin_key.as_deref(), &options.state, options.show_key).await?;
+    Ok(Assembled { app, first_key, seeds, recovery, tree_hash })
+}
+
+/// Puts a daemon together and binds its address. When this returns it answers as soon as it is run.
+pub async fn build(options: Options) -> anyhow::Result<Server> {
+    let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble(&options).await?;
     let mut background = Vec::new();
     let mut watcher = None;
     if options.config.policy.watch {
-        let (watching, task) = policy::keep_in_step(Arc::clone(&app), &options, hash)?;
+        let (watching, task) = policy::keep_in_step(Arc::clone(&app), &options, tree_hash)?;
         watcher = Some(watching);
         background.push(tokio::task::spawn(task));
     }
     let http = http::bind(Arc::clone(&app), options.config.http.clone(), &options.listen)
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     Ok(Server { app, http, first_key, seeds, recovery, background, watcher })
+}
+
+fn tell_seed(news: &SeedNews) {
+    match news {
+        SeedNews::Taken(path) => {
+            tracing::info!(target: "tollgate::seeds", path = %path.display(), "seed file taken in");
+        }
+        SeedNews::Changed(path) => tracing::warn!(
+            target: "tollgate::seeds", path = %path.display(),
+            "seed file has changed since it was taken in; the daemon goes by what it has (see `tollgate budget apply`)"
+        ),
+    }
 }
 
 impl Server {
@@ -162,7 +186,7 @@ impl Server {
     }
 }
 
-fn tell(recovery: &Recovery) {
+fn tell_recovery(recovery: &Recovery) {
     let torn = recovery.torn.as_ref().map(|torn| format!("{torn:?}"));
     let put_aside = recovery.put_aside.as_ref().map(|aside| format!("{aside:?}"));
     tracing::info!(target: "tollgate::store", records = recovery.records, torn, put_aside, "journal read");

@@ -5,6 +5,6 @@ mod first_key;
 mod policy;
 mod seeds;
 
-pub use build::{Options, Server, Stop, build};
+pub use build::{Assembled, Options, Server, Stop, assemble, build};
 pub use first_key::FirstKey;
 pub use seeds::{SeedNews, read_budgets};

@@ -601,3 +601,28 @@ impl From<&BudgetView> for BudgetAnswer {
         }
     }
 }
+
+/// What an apply did.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AppliedAnswer {
+    /// New ones.
+    pub created: Vec<String>,
+    /// Changed ones.
+    pub replaced: Vec<String>,
+    /// Deleted ones, which the file does not name.
+    pub deleted: Vec<String>,
+    /// Untouched ones.
+    pub unchanged: Vec<String>,
+}
+
+impl From<&crate::operations::Applied> for AppliedAnswer {
+    fn from(applied: &crate::operations::Applied) -> Self {
+        let texts = |ids: &[BudgetId]| ids.iter().map(ToString::to_string).collect();
+        Self {
+            created: texts(&applied.created),
+            replaced: texts(&applied.replaced),
+            deleted: texts(&applied.deleted),
+            unchanged: texts(&applied.unchanged),
+        }
+    }
+}

@@ -2,6 +2,8 @@
 //! public JSON is never a domain type by accident.
 
 pub mod admission;
+pub mod answer;
 pub mod budget;
 pub mod hold;
+pub mod record;
 pub mod registry;

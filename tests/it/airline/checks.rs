@@ -88,3 +88,22 @@ fn an_estimate_is_the_turn_that_wrote_the_call() -> Result<()> {
     assert_eq!(estimate, json!([{"unit": "usd", "amount": "0.000075"}, {"unit": "tokens", "amount": "7"}]));
     Ok(())
 }
+
+#[test]
+fn a_few_runs_cost_more_than_their_cap_and_all_of_them_less_than_the_day() -> Result<()> {
+    let Some(data) = source::find()? else { return Ok(()) };
+    let limit = |budget: &Value| -> Result<i64> {
+        Ok(budget["limit"].as_str().context("a limit")?.parse::<tollgate::vocabulary::Amount>()?.nanos())
+    };
+    let [day, run] = super::budgets::all();
+    let mut runs = std::collections::BTreeMap::<String, i64>::new();
+    for request in convert::requests(&data)? {
+        let usd: tollgate::vocabulary::Amount = request["estimate"][0]["amount"].as_str().context("usd")?.parse()?;
+        *runs.entry(request["run"]["id"].to_string()).or_default() += usd.nanos();
+    }
+    let (cap, total) = (limit(&run)?, runs.values().sum::<i64>());
+    assert_eq!(total, 17_138_645_000);
+    assert!(total < limit(&day)?);
+    assert_eq!(runs.values().filter(|spent| **spent > cap).count(), 11);
+    Ok(())
+}

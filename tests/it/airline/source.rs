@@ -18,15 +18,13 @@ pub(crate) struct Snapshot {
     pub(crate) flights: Map<String, Value>,
 }
 
-/// One run of the agent.
+/// One run of the agent. Whether it reached the end that the benchmark expects is not read: no request may know.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Run {
     /// The benchmark's task.
     pub(crate) task_id: u64,
     /// Which try at the task.
     pub(crate) trial: u64,
-    /// Whether the records ended as the benchmark expects. Never part of a request.
-    pub(crate) succeeded: bool,
     /// In order.
     pub(crate) events: Vec<Event>,
 }

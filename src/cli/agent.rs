@@ -1,0 +1,153 @@
+//! `tollgate agent`: the registry and the stop button, from the shell.
+
+use super::client::{Client, ClientArgs, field, items, segment, table};
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// List, register and remove agents; enforce, observe, pause and resume them
+#[derive(Clone, Debug, clap::Args)]
+pub struct AgentArgs {
+    #[command(subcommand)]
+    command: AgentCommand,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum AgentCommand {
+    /// Every registered agent
+    List,
+    /// One agent
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Register an agent, or write its record anew
+    Put {
+        /// Its id
+        id: String,
+        /// The team whose budgets it spends from
+        #[arg(long)]
+        team: Option<String>,
+        /// The person who answers for it
+        #[arg(long)]
+        owner: Option<String>,
+        /// Whom an escalation goes to
+        #[arg(long)]
+        escalation_contact: Option<String>,
+        /// The layer that judges it, instead of its own
+        #[arg(long)]
+        policy_profile: Option<String>,
+        /// A label, as name=value; may be repeated
+        #[arg(long = "label", value_name = "NAME=VALUE")]
+        labels: Vec<String>,
+    },
+    /// Remove an agent from the registry
+    Remove {
+        /// Its id
+        id: String,
+    },
+    /// Enforce, observe or pause an agent
+    Mode {
+        /// Its id
+        id: String,
+        /// enforce, observe or paused
+        mode: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// When observe ends (RFC 3339)
+        #[arg(long)]
+        ends_at: Option<String>,
+    },
+    /// Press the stop button: agent:ID, team:ID, action:NAME, entity_type:TYPE or everything
+    Pause {
+        /// What to stop
+        target: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// When it ends by itself (RFC 3339)
+        #[arg(long)]
+        ends_at: Option<String>,
+    },
+    /// The pauses in force
+    Pauses,
+    /// End a pause
+    Resume {
+        /// The pause's id
+        pause: String,
+    },
+}
+
+/// Runs it.
+pub fn run(args: &AgentArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let client = Client::of(&args.client)?;
+    let path = |id: &str| format!("/api/v1/agents/{}", segment(id));
+    let answer = match &args.command {
+        AgentCommand::List => return list(&client, args.client.json, out),
+        AgentCommand::Show { id } => client.get(&path(id))?.ok()?,
+        AgentCommand::Put { id, team, owner, escalation_contact, policy_profile, labels } => {
+            let mut body = json!({});
+            let fields = [
+                ("team", team),
+                ("owner", owner),
+                ("escalation_contact", escalation_contact),
+                ("policy_profile", policy_profile),
+            ];
+            for (name, value) in fields {
+                if let Some(value) = value {
+                    body[name] = json!(value);
+                }
+            }
+            for label in labels {
+                let (name, value) = label.split_once('=').context("--label takes NAME=VALUE")?;
+                body["labels"][name] = json!(value);
+            }
+            client.send("PUT", &path(id), Some(&body), None)?.ok()?
+        }
+        AgentCommand::Remove { id } => client.send("DELETE", &path(id), None, None)?.ok()?,
+        AgentCommand::Mode { id, mode, reason, ends_at } => {
+            let mut body = json!({"mode": mode, "reason": reason});
+            if let Some(ends_at) = ends_at {
+                body["ends_at"] = json!(ends_at);
+            }
+            client.send("PUT", &format!("{}/mode", path(id)), Some(&body), None)?.ok()?
+        }
+        AgentCommand::Pause { target, reason, ends_at } => {
+            let mut body = json!({"target": pause_target(target)?, "reason": reason});
+            if let Some(ends_at) = ends_at {
+                body["ends_at"] = json!(ends_at);
+            }
+            client.send("POST", "/api/v1/pauses", Some(&body), None)?.ok()?
+        }
+        AgentCommand::Pauses => json!({"items": items(&client, "/api/v1/pauses")?}),
+        AgentCommand::Resume { pause } => {
+            client.send("DELETE", &format!("/api/v1/pauses/{}", segment(pause)), None, None)?.ok()?
+        }
+    };
+    writeln!(out, "{}", if args.client.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? })?;
+    Ok(0)
+}
+
+fn pause_target(text: &str) -> anyhow::Result<Value> {
+    match text.split_once(':') {
+        None if text == "everything" => Ok(json!({"kind": "everything"})),
+        Some((kind @ ("agent" | "team" | "action" | "entity_type"), id)) => Ok(json!({"kind": kind, "id": id})),
+        _ => bail!("a pause stops agent:ID, team:ID, action:NAME, entity_type:TYPE or everything"),
+    }
+}
+
+fn list(client: &Client, as_json: bool, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let agents = items(client, "/api/v1/agents")?;
+    if as_json {
+        writeln!(out, "{}", json!({"items": agents}))?;
+        return Ok(0);
+    }
+    let columns = ["/id", "/team", "/owner", "/mode", "/mode_ends_at", "/policy_profile"];
+    let rows: Vec<Vec<String>> =
+        agents.iter().map(|agent| columns.iter().map(|at| field(agent, at)).collect()).collect();
+    table(out, &["agent", "team", "owner", "mode", "until", "profile"], &rows)?;
+    Ok(0)
+}

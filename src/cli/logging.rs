@@ -1,0 +1,26 @@
+//! Structured logs, to stderr. `TOLLGATE_LOG` filters them (`info`, `tollgate::http=warn`), `TOLLGATE_LOG_FORMAT=json`
+//! makes each a line of JSON.
+
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+
+/// Starts them. A filter that cannot be read is told of, and `info` taken.
+pub(super) fn start() {
+    let wanted = std::env::var("TOLLGATE_LOG").unwrap_or_default();
+    let wanted = if wanted.is_empty() { "info,sled=warn".to_owned() } else { wanted };
+    let (filter, bad) = match EnvFilter::try_new(&wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info,sled=warn"), Some(error)),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json = std::env::var("TOLLGATE_LOG_FORMAT").is_ok_and(|format| format == "json");
+    // A subscriber that is set already (a test's) stays.
+    let _ = if json {
+        builder.json().with_current_span(true).try_init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
+    if let Some(error) = bad {
+        tracing::warn!(%error, "TOLLGATE_LOG cannot be read; taking \"info\"");
+    }
+}

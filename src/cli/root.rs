@@ -1,0 +1,76 @@
+//! Which command it is, and the exit code that it ends with.
+
+use super::{agent, audit, backup, bench, budget, check, demo, key, logging, restore, serve, simulate, test};
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// The gate that an AI agent's runtime passes before every action and every retry
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Check(check::CheckArgs),
+    Test(test::TestArgs),
+    Simulate(simulate::SimulateArgs),
+    Budget(budget::BudgetArgs),
+    Agent(agent::AgentArgs),
+    Key(key::KeyArgs),
+    Audit(audit::AuditArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Bench(bench::BenchArgs),
+}
+
+/// Runs the command line, to its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; a command that cannot be read is "could not tell".
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    logging::start();
+    let mut out = std::io::stdout().lock();
+    match run(&cli.command, &mut out).and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {
+        Ok(code) => ExitCode::from(code),
+        // Whoever reads our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "tollgate: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: &Command, out: &mut dyn std::io::Write) -> anyhow::Result<u8> {
+    match command {
+        Command::Serve(args) => serve::run(args, out),
+        Command::Demo(args) => demo::run(args, out),
+        Command::Check(args) => check::run(args, out),
+        Command::Test(args) => test::run(args, out),
+        Command::Simulate(args) => simulate::run(args, out),
+        Command::Budget(args) => budget::run(args, out),
+        Command::Agent(args) => agent::run(args, out),
+        Command::Key(args) => key::run(args, out),
+        Command::Audit(args) => audit::run(args, out),
+        Command::Backup(args) => backup::run(args, out),
+        Command::Restore(args) => restore::run(args, out),
+        Command::Bench(args) => bench::run(args, out),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,132 @@
+//! Metrics: counted wherever something happens, by name, and shown here in Prometheus' text form.
+//!
+//! Names are `tollgate_*` with their unit. Labels come from closed lists: never an agent, a run or anything else that a
+//! caller can make more of; budgets are the admin's own and have one series each.
+
+use super::caller::{Caller, Gate};
+use super::problem::Problem;
+use crate::budget::{BudgetView, view};
+use crate::operations::{App, Operation, OperationError};
+use crate::vocabulary::Balance;
+use actix_web::{HttpRequest, HttpResponse};
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Bounds of histograms of seconds: from 50 µs to 10 s.
+const SECONDS: [f64; 17] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// Bounds of the histogram of batch sizes.
+const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// Whether `/metrics` answers without a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Open(pub bool);
+
+/// Sets the process's recorder, once; later daemons of the same process (tests) share it.
+pub fn install() -> Option<&'static PrometheusHandle> {
+    RECORDER
+        .get_or_init(|| {
+            let builder = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+                .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &SIZES))
+                .ok()?;
+            let handle = builder.install_recorder().ok()?;
+            describe();
+            Some(handle)
+        })
+        .as_ref()
+}
+
+fn describe() {
+    describe_counter!("tollgate_decisions_total", "Admissions decided, by decision");
+    describe_counter!("tollgate_denials_total", "Reasons of denials, by source and code");
+    describe_histogram!("tollgate_admission_seconds", "From a request's arrival to its durable answer");
+    describe_histogram!("tollgate_policy_seconds", "Evaluating the layers of one admission");
+    describe_histogram!("tollgate_commit_seconds", "From joining the queue to the durable answer");
+    describe_histogram!("tollgate_flush_seconds", "Writing and fsyncing one batch");
+    describe_histogram!("tollgate_batch_size", "Commands of one batch");
+    describe_histogram!("tollgate_http_request_seconds", "Requests, by route and class of status");
+    describe_gauge!("tollgate_queue_depth", "Commands waiting for the writer");
+    describe_counter!("tollgate_policy_sets_refused_total", "Policy trees that were not taken");
+}
+
+/// Drains histograms now and then, so that they do not grow where nobody scrapes.
+pub async fn upkeep() {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        if let Some(Some(handle)) = RECORDER.get() {
+            handle.run_upkeep();
+        }
+    }
+}
+
+/// Read the metrics
+///
+/// In Prometheus' text form. Open on a daemon that listens on loopback or says `public_metrics`; else for the roles
+/// operator, auditor and admin.
+#[utoipa::path(get, path = "/metrics", operation_id = "read_metrics", tag = "system", security((), ("key" = [])),
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
+pub async fn read_metrics(
+    gate: Gate,
+    request: HttpRequest,
+    caller: Result<Caller, Problem>,
+) -> Result<HttpResponse, Problem> {
+    let open = request.app_data::<Open>().is_some_and(|open| open.0);
+    if !open {
+        caller?.0.may(Operation::ReadMetrics).map_err(|error| Problem::from(OperationError::Forbidden(error)))?;
+    }
+    let mut text = install().map(PrometheusHandle::render).unwrap_or_default();
+    state(&gate, &mut text);
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+}
+
+/// What is read from the state when somebody asks, instead of being counted along the way: it is never out of step.
+fn state(app: &App, text: &mut String) {
+    let status = app.store.status();
+    let (holds, accounts) = app.read(|state| (state.open_holds(), state.account_count()));
+    for (name, help, value) in [
+        ("tollgate_open_holds", "Holds that are pending", holds as u64),
+        ("tollgate_accounts", "Accounts in memory", accounts as u64),
+        ("tollgate_commands_waiting", "Commands waiting for the writer", status.queue_depth as u64),
+        ("tollgate_journal_bytes", "Size of the journal", status.journal_bytes),
+        ("tollgate_journal_segments", "Segment files of the journal", status.segments),
+        ("tollgate_index_lag_records", "Records that the database behind does not have yet", status.index_lag),
+        ("tollgate_store_failed", "1 where the store takes no commands", u64::from(status.failed.is_some())),
+        ("tollgate_policy_set_refused", "1 where the directory's policies were not taken", u64::from(app.refused.read().is_some())),
+        ("tollgate_clock_jumped", "1 where the wall clock is not trusted", u64::from(app.guard.now().is_err())),
+    ] {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    }
+    budgets(app, text);
+}
+
+fn budgets(app: &App, text: &mut String) {
+    let now = app.now();
+    let views: Vec<BudgetView> = app.read(|state| {
+        let alive = state.budgets().filter(|budget| budget.deleted_at.is_none());
+        alive.map(|budget| view(budget, state.accounts_of(budget.id()), now)).collect()
+    });
+    let figures: [(&str, &str, fn(&crate::budget::AccountUsage) -> Balance); 4] = [
+        ("tollgate_budget_spent_units", "Booked in the current window", |usage| usage.spent),
+        ("tollgate_budget_held_units", "Set aside in the current window", |usage| usage.held),
+        ("tollgate_budget_unsettled_units", "Held by holds that expired without a word", |usage| usage.unsettled),
+        ("tollgate_budget_limit_units", "Limit in force, summed over accounts", |usage| usage.limit_in_force.balance()),
+    ];
+    for (name, help, pick) in figures {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for view in &views {
+            let accounts = view.usage.iter().chain(view.accounts.iter().flatten());
+            let sum = accounts.map(pick).try_fold(Balance::ZERO, Balance::checked_add);
+            if let Some(sum) = sum {
+                let _ = writeln!(text, "{name}{{budget=\"{}\",unit=\"{}\"}} {sum}", view.spec.id, view.spec.unit);
+            }
+        }
+    }
+}

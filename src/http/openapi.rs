@@ -1,0 +1,135 @@
+//! OpenAPI of every route, from the handlers and the wire types.
+
+use super::metrics;
+use super::problem::{PROBLEMS, ProblemDocument};
+use super::routes::{self, ROUTES};
+use crate::operations::Operation;
+use crate::registry::Role;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tollgate",
+        description = "The gate that an AI agent's runtime passes before every action and every retry: policy, budgets and the audit record in one durable answer.",
+    ),
+    paths(
+        routes::admit, routes::admit_batch, routes::list_admissions, routes::read_admission,
+        routes::read_hold, routes::settle_hold, routes::release_hold, routes::extend_hold,
+        routes::list_budgets, routes::create_budget, routes::apply_budgets, routes::read_budget, routes::replace_budget,
+        routes::delete_budget, routes::read_budget_usage, routes::raise_budget, routes::withdraw_raise,
+        routes::list_policy_sets, routes::read_policy_set, routes::confirm_policy_set, routes::read_policy_report,
+        routes::list_agents, routes::read_agent, routes::put_agent, routes::delete_agent, routes::set_agent_mode,
+        routes::list_entity_types, routes::read_entity_type, routes::put_entity_type, routes::delete_entity_type,
+        routes::list_pauses, routes::create_pause, routes::end_pause,
+        routes::list_keys, routes::create_key, routes::revoke_key,
+        routes::read_audit, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
+    ),
+    components(schemas(ProblemDocument, super::wire::admission::AdmissionBody)),
+    tags(
+        (name = "admissions", description = "Ask before every action and every retry"),
+        (name = "holds", description = "What was set aside: settle it, release it, extend it"),
+        (name = "budgets", description = "Limits of spend, and raises of them"),
+        (name = "policies", description = "Policy sets and their layers"),
+        (name = "registry", description = "Agents and entity types"),
+        (name = "pauses", description = "The stop button"),
+        (name = "keys", description = "Who may come in"),
+        (name = "audit", description = "Who did what, when and why"),
+        (name = "clock", description = "After a jump of the wall clock"),
+        (name = "system", description = "How the daemon is"),
+    ),
+    modifiers(&Common)
+)]
+struct Api;
+
+/// The document.
+pub fn document() -> Document {
+    Api::openapi()
+}
+
+/// What all operations have in common: the key, the roles, the shape of errors.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut Document) {
+        let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
+        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(key));
+        for route in ROUTES {
+            let Some(item) = document.paths.paths.get_mut(route.path) else { continue };
+            let operation = match route.method {
+                "GET" => &mut item.get,
+                "POST" => &mut item.post,
+                "PUT" => &mut item.put,
+                _ => &mut item.delete,
+            };
+            let Some(operation) = operation else { continue };
+            operation.responses.responses.insert("default".to_owned(), RefOr::T(problem()));
+            if let Some(asked) = route.operation {
+                operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+                let text = operation.description.get_or_insert_default();
+                if !text.is_empty() {
+                    text.push_str("\n\n");
+                }
+                text.push_str(&format!("Roles: {}.", roles(asked)));
+            }
+        }
+    }
+}
+
+/// The roles that may do it, in words.
+fn roles(operation: Operation) -> String {
+    let names: Vec<_> = operation.row().roles.iter().chain([&Role::Admin]).map(|role| role.as_str()).collect();
+    names.join(", ")
+}
+
+fn problem() -> utoipa::openapi::Response {
+    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+    let example = PROBLEMS.iter().find(|row| row.text == "invalid_request").map(|row| {
+        let problem = super::problem::Problem::at(row.code, "/estimate/0/amount", "must be a decimal number");
+        serde_json::to_value(problem.document("req_00000000000000000001")).unwrap_or_default()
+    });
+    ResponseBuilder::new()
+        .description("A problem; /docs/problems lists the codes")
+        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).example(example).build())
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn openapi_is_what_clients_rely_on() {
+        insta::assert_json_snapshot!(document());
+    }
+
+    /// Every route of the table is described, and nothing else is; pages for people are not part of it.
+    #[test]
+    fn openapi_and_the_table_of_routes_are_the_same() {
+        let json = serde_json::to_value(document()).unwrap();
+        let mut described = BTreeSet::new();
+        for (path, item) in json["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                described.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        let pages = ["/openapi.json", "/docs", "/docs/problems"];
+        let routed: BTreeSet<_> = ROUTES
+            .iter()
+            .filter(|route| !pages.contains(&route.path))
+            .map(|route| (route.method.to_owned(), route.path.to_owned()))
+            .collect();
+        assert_eq!(described, routed);
+    }
+
+    /// What is under /api has an operation of the table of roles, so no route is open by oversight.
+    #[test]
+    fn every_api_route_has_an_operation() {
+        for route in ROUTES {
+            assert_eq!(route.operation.is_some(), route.path.starts_with("/api/"), "{route:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Why an operation was not carried out, as its caller reads it.
+
+use super::problem::{FieldError, Problem, ProblemCode as Code};
+use crate::budget::{BudgetError, HoldRefusal};
+use crate::decide::Refusal;
+use crate::operations::OperationError;
+
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Self {
+        let text = error.to_string();
+        match error {
+            OperationError::Forbidden(_) => Self::new(Code::Forbidden, text),
+            OperationError::Refused(refusal) => refusal.into(),
+            OperationError::NotFound { .. } => Self::new(Code::NotFound, text),
+            OperationError::Invalid { pointer, message } => Self::at(Code::InvalidRequest, pointer, message),
+            OperationError::Stale => Self::new(Code::StalePolicy, text),
+            OperationError::Busy => Self::new(Code::Busy, text),
+            OperationError::Store(why) => {
+                tracing::error!(target: "tollgate::http", why, "the store refused");
+                Self::new(Code::StoreUnavailable, "nothing was decided, for it could not be made durable")
+            }
+            OperationError::Clock(_) => Self::new(Code::ClockJumped, text),
+            OperationError::Stopping => Self::new(Code::ShuttingDown, text),
+            OperationError::PolicySet(problems) => Self::fields(
+                Code::Unprocessable,
+                problems
+                    .into_iter()
+                    .map(|problem| FieldError {
+                        pointer: format!("{}:{}:{}", problem.file, problem.line, problem.column),
+                        message: problem.message,
+                    })
+                    .collect(),
+            ),
+            OperationError::Internal(why) => {
+                tracing::error!(target: "tollgate::http", why, "an operation failed");
+                Self::new(Code::Internal, "something failed; the log has the request id")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::NotFound { .. } => Self::new(Code::NotFound, text),
+            Refusal::Exists { .. } => Self::new(Code::AlreadyExists, text),
+            Refusal::IdempotencyConflict { .. } => Self::new(Code::IdempotencyConflict, text),
+            Refusal::Stale => Self::new(Code::StalePolicy, text),
+            Refusal::Revision { .. } => Self::new(Code::PreconditionFailed, text),
+            Refusal::Hold(refusal) => of_hold(&refusal, text),
+            Refusal::Budget(error) => of_budget(error, text),
+            Refusal::Invalid { pointer, message } => Self::at(Code::InvalidRequest, pointer, message),
+            Refusal::Over(_) => Self::new(Code::Conflict, text),
+        }
+    }
+}
+
+fn of_hold(refusal: &HoldRefusal, text: String) -> Problem {
+    match refusal {
+        HoldRefusal::SettledOtherwise => Problem::new(Code::HoldSettled, text),
+        HoldRefusal::Settled | HoldRefusal::Released => Problem::new(Code::HoldNotPending, text),
+        HoldRefusal::Expired(_) => Problem::new(Code::HoldExpired, text),
+        HoldRefusal::UnitsMissing(_) => Problem::at(Code::InvalidRequest, "/actual", text),
+        HoldRefusal::TooLong(_) => Problem::at(Code::InvalidRequest, "/ttl_s", text),
+        HoldRefusal::Overflow => Problem::new(Code::Unprocessable, text),
+    }
+}
+
+fn of_budget(error: BudgetError, text: String) -> Problem {
+    match error {
+        BudgetError::Fields(faults) => Problem::fields(
+            Code::InvalidRequest,
+            faults.into_iter().map(|fault| FieldError { pointer: fault.pointer, message: fault.message }).collect(),
+        ),
+        BudgetError::Fixed(fields) => Problem::fields(
+            Code::Immutable,
+            fields
+                .into_iter()
+                .map(|field| FieldError { pointer: format!("/{field}"), message: "never changes".to_owned() })
+                .collect(),
+        ),
+        BudgetError::Deleted => Problem::new(Code::Conflict, text),
+        BudgetError::Invalid { pointer, message } => Problem::at(Code::InvalidRequest, pointer, message),
+        BudgetError::NoSuchRaise(_) => Problem::new(Code::NotFound, text),
+        BudgetError::RaiseOver(_) => Problem::new(Code::Conflict, text),
+        BudgetError::Overflow => Problem::new(Code::Unprocessable, text),
+    }
+}

@@ -1,0 +1,79 @@
+//! Binds the address and serves: `bind`, then `address`, then `run`.
+
+use super::caller::Gate;
+use super::config::HttpConfig;
+use super::edge::{Edge, edge};
+use super::{metrics, routes};
+use crate::operations::App;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{HttpServer, middleware, web};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A face that is bound, and answers when it is run.
+pub struct Bound {
+    address: SocketAddr,
+    server: Server,
+}
+
+/// Stops a running face from elsewhere.
+#[derive(Clone)]
+pub struct Stop(ServerHandle);
+
+impl Stop {
+    /// Takes no more connections and answers what is under way.
+    pub async fn stop(&self) {
+        self.0.stop(true).await;
+    }
+}
+
+/// Binds the address; port 0 takes a free one.
+pub fn bind(app: Arc<App>, config: HttpConfig, listen: &str) -> io::Result<Bound> {
+    let listener = TcpListener::bind(listen)?;
+    let address = listener.local_addr()?;
+    metrics::install();
+    let open_metrics = config.public_metrics || address.ip().is_loopback();
+    let settings = config.clone();
+    let edge_data = Arc::new(Edge::new(config, Arc::clone(app.guard.clock())));
+    let mut server = HttpServer::new(move || {
+        let edge_data = Arc::clone(&edge_data);
+        actix_web::App::new()
+            .app_data(web::ThinData(Arc::clone(&edge_data)))
+            .app_data(web::ThinData(Arc::clone(&app)) as Gate)
+            .app_data(metrics::Open(open_metrics))
+            .configure(routes::configure)
+            .default_service(web::to(routes::nothing_here))
+            .wrap(middleware::from_fn(move |request, next| edge(Arc::clone(&edge_data), request, next)))
+    })
+    .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
+    .keep_alive(Duration::from_secs(settings.keep_alive_s))
+    .shutdown_timeout(settings.shutdown_timeout_s)
+    .max_connections(settings.max_connections_per_worker)
+    .disable_signals();
+    if settings.workers > 0 {
+        server = server.workers(settings.workers);
+    }
+    Ok(Bound { address, server: server.listen(listener)?.run() })
+}
+
+impl Bound {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How to stop it from elsewhere.
+    pub fn stop_handle(&self) -> Stop {
+        Stop(self.server.handle())
+    }
+
+    /// Answers until it is stopped.
+    pub async fn run(self) -> io::Result<()> {
+        let upkeep = tokio::task::spawn(metrics::upkeep());
+        let served = self.server.await;
+        upkeep.abort();
+        served
+    }
+}
