@@ -71,9 +71,8 @@ struct Reader {
 
 impl Reader {
     fn directory(&mut self, root: &Path, prefix: &str, endings: &[&str]) -> Result<(), ReadTreeError> {
-        let visible = |entry: &walkdir::DirEntry| {
-            entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
-        };
+        let visible =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
         for entry in walkdir::WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
             let entry = entry.map_err(|error| ReadTreeError::Io {
                 path: error.path().unwrap_or(root).to_owned(),
@@ -239,7 +238,10 @@ mod tests {
         }
         let tree = read_tree(&root.path().join("policies"), &root.path().join("data")).unwrap();
         let names: Vec<_> = tree.files.keys().map(String::as_str).collect();
-        assert_eq!(names, ["data/x/y.json", "policies/agents/a.case.yaml", "policies/agents/a.rego", "policies/base.rego"]);
+        assert_eq!(
+            names,
+            ["data/x/y.json", "policies/agents/a.case.yaml", "policies/agents/a.rego", "policies/base.rego"]
+        );
         assert_eq!(tree.files["data/x/y.json"], "data/x/y.json");
         assert!(read_tree(&root.path().join("nowhere"), &root.path().join("data")).is_err());
         std::fs::write(root.path().join("policies/bad.rego"), [0xff, 0xfe]).unwrap();
@@ -254,7 +256,8 @@ mod tests {
         write(root.path(), "policies/base.rego", "1");
         let first = read_tree(&policies, &data).unwrap().hash();
         let (sender, told) = channel();
-        let watcher = watch(&policies, &data, first, move |news| drop(sender.send(news.map(|tree| tree.files.len())))).unwrap();
+        let watcher =
+            watch(&policies, &data, first, move |news| drop(sender.send(news.map(|tree| tree.files.len())))).unwrap();
         for n in 0..20 {
             write(root.path(), &format!("policies/agents/a{n}.rego"), "x");
         }

@@ -93,17 +93,7 @@ pub fn run(args: &BudgetArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             let budgets = read_budgets(file)?;
             client.send("POST", "/api/v1/budgets/apply", Some(&json!({"budgets": budgets})), None)?.ok()?
         }
-        BudgetCommand::Raise {
-            id,
-            limit,
-            reason,
-            account,
-            all,
-            evidence,
-            ends_at,
-            permanent,
-            idempotency_key,
-        } => {
+        BudgetCommand::Raise { id, limit, reason, account, all, evidence, ends_at, permanent, idempotency_key } => {
             let mut body = json!({"limit": limit, "reason": reason, "idempotency_key": idempotency_key});
             let optional = [("account", account), ("evidence", evidence), ("ends_at", ends_at)];
             for (name, value) in optional {

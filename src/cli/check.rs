@@ -47,7 +47,13 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
                 writeln!(out, "{} (warning)", shown(args, warning))?;
             }
             let report = policy::report(&set);
-            writeln!(out, "ok: {} layers, {} libraries, {}", report.layers.len(), report.libraries.len(), report.digest)?;
+            writeln!(
+                out,
+                "ok: {} layers, {} libraries, {}",
+                report.layers.len(),
+                report.libraries.len(),
+                report.digest
+            )?;
             Ok(0)
         }
         Err(problems) => {
@@ -102,7 +108,8 @@ mod tests {
         let entity = "package tollgate.entities.other\n\nallow if data.tollgate.base.deny\n";
         let (code, text) = checked(&[("policies/base.rego", base), ("policies/entities/rfq.rego", entity)], false);
         assert_eq!(code, 1);
-        let places: Vec<_> = text.lines().map(|line| line.splitn(5, ':').take(4).collect::<Vec<_>>().join(":")).collect();
+        let places: Vec<_> =
+            text.lines().map(|line| line.splitn(5, ':').take(4).collect::<Vec<_>>().join(":")).collect();
         assert_eq!(
             places,
             [
@@ -122,6 +129,9 @@ mod tests {
         assert_eq!((code, text.starts_with("ok: 1 layers, 0 libraries, sha256:")), (0, true), "{text}");
         let (code, text) = checked(&base, true);
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((code, &document["ok"], &document["report"]["layers"][0]["layer"]), (0, &json!(true), &json!("base")));
+        assert_eq!(
+            (code, &document["ok"], &document["report"]["layers"][0]["layer"]),
+            (0, &json!(true), &json!("base"))
+        );
     }
 }

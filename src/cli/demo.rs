@@ -88,6 +88,7 @@ fn fresh(wanted: Option<&std::path::Path>) -> anyhow::Result<PathBuf> {
             std::env::temp_dir().join(format!("tollgate-demo-{name}"))
         }
     };
-    std::fs::create_dir(&dir).with_context(|| format!("the demo wants a fresh directory, and cannot make {}", dir.display()))?;
+    std::fs::create_dir(&dir)
+        .with_context(|| format!("the demo wants a fresh directory, and cannot make {}", dir.display()))?;
     Ok(dir)
 }

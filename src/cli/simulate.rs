@@ -165,11 +165,8 @@ impl Tally {
 
 fn report(args: &SimulateArgs, tally: &Tally, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.json {
-        let denials: Vec<Value> = tally
-            .denials
-            .iter()
-            .map(|(line, answer)| json!({"line": line, "reasons": answer.reasons}))
-            .collect();
+        let denials: Vec<Value> =
+            tally.denials.iter().map(|(line, answer)| json!({"line": line, "reasons": answer.reasons})).collect();
         let document = json!({
             "calls": tally.calls, "allowed": tally.allowed, "denied": tally.denied,
             "denied_by_code": tally.by_code, "spent": tally.spent, "denials": denials,

@@ -46,7 +46,9 @@ fn unrendered() -> Problem {
 fn html(page: String) -> HttpResponse {
     let policy = POLICY.get_or_init(|| {
         let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE));
-        format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
     });
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
@@ -116,9 +118,9 @@ fn groups(document: &Value) -> Vec<Group> {
         let name = text(&tag["name"]);
         let operations = document["paths"].as_object().into_iter().flatten().flat_map(|(path, item)| {
             let methods = item.as_object().into_iter().flatten();
-            methods.filter(|(_, operation)| operation["tags"][0] == tag["name"]).map(move |(method, operation)| {
-                operation_part(document, path, method, operation)
-            })
+            methods
+                .filter(|(_, operation)| operation["tags"][0] == tag["name"])
+                .map(move |(method, operation)| operation_part(document, path, method, operation))
         });
         Group { about: text(&tag["description"]), operations: operations.collect(), name }
     };

@@ -99,7 +99,11 @@ fn state(app: &App, text: &mut String) {
         ("tollgate_journal_segments", "Segment files of the journal", status.segments),
         ("tollgate_index_lag_records", "Records that the database behind does not have yet", status.index_lag),
         ("tollgate_store_failed", "1 where the store takes no commands", u64::from(status.failed.is_some())),
-        ("tollgate_policy_set_refused", "1 where the directory's policies were not taken", u64::from(app.refused.read().is_some())),
+        (
+            "tollgate_policy_set_refused",
+            "1 where the directory's policies were not taken",
+            u64::from(app.refused.read().is_some()),
+        ),
         ("tollgate_clock_jumped", "1 where the wall clock is not trusted", u64::from(app.guard.now().is_err())),
     ] {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");

@@ -105,7 +105,13 @@ fn nonsense_is_not_an_answer() {
 
 #[test]
 fn nothing_said_is_no() {
-    for body in ["", "deny contains \"x\" if input.never", "allow := true", "allow_without_entity := input.never", "default allow_without_entity := false"] {
+    for body in [
+        "",
+        "deny contains \"x\" if input.never",
+        "allow := true",
+        "allow_without_entity := input.never",
+        "default allow_without_entity := false",
+    ] {
         assert_eq!(codes(&judge(body, &json!({}))), ["not_permitted"], "{body}");
     }
 }
@@ -133,10 +139,10 @@ fn what_does_not_end_is_ended_and_then_not_run() {
         "deny contains \"x\" if json.marshal(d40) == \"\"\n",
         "deny contains \"x\" if { walk(d40, [p, v]); v == 7 }\n",
     ] {
-        let doubling: String = (1..=40)
-            .map(|i| format!("s{i} := concat(\"\", [s{0}, s{0}])\nd{i} := [d{0}, d{0}]\n", i - 1))
-            .collect();
-        let chain = if body.ends_with('\n') { format!("s0 := input.text\nd0 := [1]\n{doubling}") } else { String::new() };
+        let doubling: String =
+            (1..=40).map(|i| format!("s{i} := concat(\"\", [s{0}, s{0}])\nd{i} := [d{0}, d{0}]\n", i - 1)).collect();
+        let chain =
+            if body.ends_with('\n') { format!("s0 := input.text\nd0 := [1]\n{doubling}") } else { String::new() };
         let set = agent(&format!("{YES}{body}\n{chain}"));
         let mut bench = Bench::default();
         bench.limits.time = Duration::from_millis(10);
@@ -210,7 +216,9 @@ fn undefined_everywhere() {
 
 #[test]
 fn now_is_the_inputs_now() {
-    let set = agent("allow_without_entity if time.now_ns() == 1795521600000000000\nwarn contains sprintf(\"%v\", [time.now_ns()])");
+    let set = agent(
+        "allow_without_entity if time.now_ns() == 1795521600000000000\nwarn contains sprintf(\"%v\", [time.now_ns()])",
+    );
     let mut bench = Bench::default();
     let outcome = bench.judge(&set, "a", None, &json!({}));
     assert!(outcome.allowed(), "{outcome:?}");

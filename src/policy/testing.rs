@@ -106,7 +106,8 @@ fn run_file(
     let compiled = Compiled::new(all, data_of(set)).and_then(|mut compiled| compiled.prepare().map(|()| compiled));
     let mut compiled = compiled.map_err(|error| vec![syntax::of_error(path, "compile", &error)])?;
     compiled.engine().set_enable_coverage(true);
-    let package: String = facts.package.iter().fold("data".to_owned(), |path, part| format!("{path}[{}]", quoted(part)));
+    let package: String =
+        facts.package.iter().fold("data".to_owned(), |path, part| format!("{path}[{}]", quoted(part)));
     let mut results = Vec::new();
     let mut seen = BTreeSet::new();
     for rule in facts.rules.iter().filter(|rule| rule.name.starts_with("test_")) {

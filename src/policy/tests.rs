@@ -122,7 +122,10 @@ fn the_shipped_tests_and_cases_pass() {
 
 fn refused(files: &[(&str, &str)]) -> Vec<String> {
     let problems = check(&Tree::of(files.iter().copied())).map(|_| ()).unwrap_err();
-    problems.iter().map(|p| format!("{}:{}:{} {}", p.file.trim_start_matches("policies/"), p.line, p.column, p.code)).collect()
+    problems
+        .iter()
+        .map(|p| format!("{}:{}:{} {}", p.file.trim_start_matches("policies/"), p.line, p.column, p.code))
+        .collect()
 }
 
 /// One module under `package tollgate.entities.e` that check must refuse for this, and for nothing else.
@@ -232,18 +235,28 @@ fn what_check_lets_through() {
 
 #[test]
 fn a_set_is_its_content() {
-    let files = [("policies/base.rego", "package tollgate.base\n"), ("policies/agents/a.rego", "package tollgate.agents.a\n")];
+    let files =
+        [("policies/base.rego", "package tollgate.base\n"), ("policies/agents/a.rego", "package tollgate.agents.a\n")];
     let one = set(&files);
-    assert_eq!(one.digest(), set(&[files[1], files[0], ("policies/a_test.rego", "package t\ntest_x := true\n")]).digest());
+    assert_eq!(
+        one.digest(),
+        set(&[files[1], files[0], ("policies/a_test.rego", "package t\ntest_x := true\n")]).digest()
+    );
     assert_ne!(one.digest(), set(&[files[0]]).digest());
     assert_eq!(lost_modules(&one, &set(&[files[0]])), ["policies/agents/a.rego"]);
-    let stored = one.to_stored();
-    let json = serde_json::to_string(&stored).unwrap();
-    let back: StoredSet = serde_json::from_str(&json).unwrap();
-    assert_eq!(PolicySet::from_stored(&back).unwrap().digest(), one.digest());
-    let mut forged = back;
-    forged.files.files.insert("data/x.json".to_owned(), "1".to_owned());
-    assert!(matches!(PolicySet::from_stored(&forged), Err(StoredSetError::OtherContent { .. })));
+    let mut kept: std::collections::BTreeMap<String, String> = one.to_stored().into_iter().collect();
+    let fetch = |kept: &std::collections::BTreeMap<String, String>, address: &str| {
+        Ok::<_, std::convert::Infallible>(kept.get(address).map(|text| text.clone().into_bytes()))
+    };
+    let Ok(back) = PolicySet::from_stored(one.digest(), |address| fetch(&kept, address));
+    assert_eq!(back.unwrap().digest(), one.digest());
+    let part = kept.values_mut().find(|text| text.starts_with("package tollgate.agents")).unwrap();
+    part.push_str("allow := true\n");
+    let Ok(forged) = PolicySet::from_stored(one.digest(), |address| fetch(&kept, address));
+    assert!(matches!(forged, Err(StoredSetError::OtherContent { .. })));
+    kept.clear();
+    let Ok(gone) = PolicySet::from_stored(one.digest(), |address| fetch(&kept, address));
+    assert!(matches!(gone, Err(StoredSetError::Missing { .. })));
 }
 
 /// The rule that spoke is named though its code does not tell which it was; `explain` names all.
@@ -270,7 +283,8 @@ deny_names := {\"x\"}
     let outcome = bench.judge(&set, "a", None, &json!({"n": 2}));
     let places: Vec<_> = outcome.reasons.iter().map(|r| (r.message.as_str(), r.rule.as_deref().unwrap())).collect();
     assert_eq!(places.len(), 3);
-    for wanted in [("Zwölf ❄ two", "agents/a.rego:6"), ("plain", "agents/a.rego:11"), ("other", "agents/a.rego:12")] {
+    for wanted in [("Zwölf ❄ two", "agents/a.rego:6"), ("plain", "agents/a.rego:11"), ("other", "agents/a.rego:12")]
+    {
         assert!(places.contains(&wanted), "{places:?}");
     }
     let Bench { engines, limits, quarantine, now } = &mut bench;
@@ -278,14 +292,22 @@ deny_names := {\"x\"}
     let layers = Layers { agent: "a", entity_type: None };
     let told = engines.explain(&set, &layers, &json!({"n": 2}), &conditions);
     let rules: Vec<_> = told.fired.iter().map(|fired| fired.rule.as_str()).collect();
-    assert_eq!(rules, ["agents/a.rego:3", "agents/a.rego:4", "agents/a.rego:6", "agents/a.rego:11", "agents/a.rego:12"]);
+    assert_eq!(
+        rules,
+        ["agents/a.rego:3", "agents/a.rego:4", "agents/a.rego:6", "agents/a.rego:11", "agents/a.rego:12"]
+    );
     assert_eq!(told.failed, Vec::<String>::new());
 }
 
 #[test]
 fn engines_keep_what_fits() {
     let modules: Vec<(String, String)> = (0..20)
-        .map(|n| (format!("policies/agents/a{n}.rego"), format!("package tollgate.agents.a{n}\nallow_without_entity := true\n")))
+        .map(|n| {
+            (
+                format!("policies/agents/a{n}.rego"),
+                format!("package tollgate.agents.a{n}\nallow_without_entity := true\n"),
+            )
+        })
         .collect();
     let mut files: Vec<(&str, &str)> = modules.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     files.push(("policies/base.rego", "package tollgate.base\n"));

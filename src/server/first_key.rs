@@ -26,12 +26,7 @@ pub enum FirstKey {
 }
 
 /// Makes the first admin key where there is no key at all. `chosen` names it; `show` hands it back instead of writing it.
-pub(super) async fn first_key(
-    app: &App,
-    chosen: Option<&str>,
-    state: &Path,
-    show: bool,
-) -> anyhow::Result<FirstKey> {
+pub(super) async fn first_key(app: &App, chosen: Option<&str>, state: &Path, show: bool) -> anyhow::Result<FirstKey> {
     let chosen = chosen.map(Secret::chosen).transpose().context("TOLLGATE_ADMIN_KEY")?;
     if app.read(|state| state.api_keys().next().is_some()) {
         return Ok(FirstKey::None);

@@ -101,7 +101,10 @@ impl Teller<'_> {
     }
 
     fn denied_by_budget(&mut self) -> anyhow::Result<()> {
-        writeln!(self.out, "3. The day goes on: a long draft for 4.30 USD is allowed and settled. Then: \"May I assemble the\n   packet, for 0.90 USD?\"")?;
+        writeln!(
+            self.out,
+            "3. The day goes on: a long draft for 4.30 USD is allowed and settled. Then: \"May I assemble the\n   packet, for 0.90 USD?\""
+        )?;
         let answer = self.ask("run-17/draft/2", "draft", "4.30", true)?;
         ensure!(field(&answer, "/decision") == "allow", "expected an allow: {answer}");
         self.settle(&answer, "4.30")?;

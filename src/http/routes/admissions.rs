@@ -22,7 +22,12 @@ const LARGEST_BATCH: usize = 1_000;
 /// not act: ask again with the same `idempotency_key`, which gives the first answer again, word for word.
 #[utoipa::path(post, path = "/api/v1/admissions", operation_id = "admit", tag = "admissions", request_body = AdmissionBody,
     responses((status = 200, description = "The decision", body = AdmissionAnswer)))]
-pub async fn admit(gate: Gate, caller: Caller, request: HttpRequest, body: Body<AdmissionBody>) -> Result<HttpResponse, Problem> {
+pub async fn admit(
+    gate: Gate,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<AdmissionBody>,
+) -> Result<HttpResponse, Problem> {
     let asked = body.wire.request("")?;
     let admitted = operations::admit(&gate, &caller.0, asked, &body.json).await?;
     Facts::note(&request, |facts| facts.admission = admitted.id.as_ref().map(ToString::to_string));
@@ -35,7 +40,12 @@ pub async fn admit(gate: Gate, caller: Caller, request: HttpRequest, body: Body<
 /// that it would have had alone.
 #[utoipa::path(post, path = "/api/v1/admissions/batch", operation_id = "admit_batch", tag = "admissions", request_body = BatchBody,
     responses((status = 200, description = "One outcome for each item", body = BatchAnswer)))]
-pub async fn admit_batch(gate: Gate, caller: Caller, request: HttpRequest, body: Body<BatchBody>) -> Result<web::Json<BatchAnswer>, Problem> {
+pub async fn admit_batch(
+    gate: Gate,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<BatchBody>,
+) -> Result<web::Json<BatchAnswer>, Problem> {
     let items = body.wire.items;
     if !(1..=LARGEST_BATCH).contains(&items.len()) {
         let message = format!("must have 1 to {LARGEST_BATCH} entries");
@@ -77,7 +87,11 @@ fn refused(problem: &Problem, request_id: &str) -> BatchItem {
 /// Newest first. A page may be short, even empty, and still have a `next`: go on until it is `null`.
 #[utoipa::path(get, path = "/api/v1/admissions", operation_id = "list_admissions", tag = "admissions", params(DecisionQuery),
     responses((status = 200, description = "A page of decisions", body = List<AdmissionRecordAnswer>)))]
-pub async fn list_admissions(gate: Gate, caller: Caller, query: Query<DecisionQuery>) -> Result<web::Json<List<AdmissionRecordAnswer>>, Problem> {
+pub async fn list_admissions(
+    gate: Gate,
+    caller: Caller,
+    query: Query<DecisionQuery>,
+) -> Result<web::Json<List<AdmissionRecordAnswer>>, Problem> {
     let (filter, limit) = query.0.filter()?;
     let cursor = query.0.cursor;
     let page = off_thread(move || operations::admissions(&gate, &caller.0, filter, cursor.as_deref(), limit)).await?;
@@ -92,7 +106,12 @@ pub async fn list_admissions(gate: Gate, caller: Caller, query: Query<DecisionQu
 #[utoipa::path(get, path = "/api/v1/admissions/{id}", operation_id = "read_admission", tag = "admissions",
     params(("id" = String, Path, description = "The decision"), ExplainQuery),
     responses((status = 200, description = "The decision", body = AdmissionRecordAnswer)))]
-pub async fn read_admission(gate: Gate, caller: Caller, id: web::Path<String>, query: Query<ExplainQuery>) -> Result<web::Json<AdmissionRecordAnswer>, Problem> {
+pub async fn read_admission(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+    query: Query<ExplainQuery>,
+) -> Result<web::Json<AdmissionRecordAnswer>, Problem> {
     let explain = query.0.explain()?;
     let id = path_id(&id)?;
     let answer = off_thread(move || {

@@ -3,7 +3,9 @@
 use super::super::caller::{Caller, Gate};
 use super::super::extract::{Body, etag, if_match};
 use super::super::problem::{Problem, ProblemCode};
-use super::super::wire::budget::{ApplyBody, AppliedAnswer, BudgetAnswer, BudgetBody, RaiseAnswer, RaiseBody, ReasonBody, UsageAnswer};
+use super::super::wire::budget::{
+    AppliedAnswer, ApplyBody, BudgetAnswer, BudgetBody, RaiseAnswer, RaiseBody, ReasonBody, UsageAnswer,
+};
 use super::super::wire::record::List;
 use super::table::path_id;
 use crate::audit::canonical_json;
@@ -47,7 +49,11 @@ pub async fn create_budget(gate: Gate, caller: Caller, body: Body<BudgetBody>) -
 /// Creates, replaces and deletes as needed, all or nothing. Scope, unit, window and `each` of a budget never change.
 #[utoipa::path(put, path = "/api/v1/budgets", operation_id = "apply_budgets", tag = "budgets", request_body = ApplyBody,
     responses((status = 200, description = "What was done", body = AppliedAnswer)))]
-pub async fn apply_budgets(gate: Gate, caller: Caller, body: Body<ApplyBody>) -> Result<web::Json<AppliedAnswer>, Problem> {
+pub async fn apply_budgets(
+    gate: Gate,
+    caller: Caller,
+    body: Body<ApplyBody>,
+) -> Result<web::Json<AppliedAnswer>, Problem> {
     let specs = body.wire.specs()?;
     let applied = operations::apply_budgets(&gate, &caller.0, specs).await?;
     Ok(web::Json(AppliedAnswer::from(&applied)))
@@ -69,7 +75,13 @@ pub async fn read_budget(gate: Gate, caller: Caller, id: web::Path<String>) -> R
 #[utoipa::path(put, path = "/api/v1/budgets/{id}", operation_id = "replace_budget", tag = "budgets", request_body = BudgetBody,
     params(("id" = String, Path, description = "The budget"), ("If-Match" = String, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The budget", body = BudgetAnswer, headers(("ETag" = String, description = "Its new revision")))))]
-pub async fn replace_budget(gate: Gate, caller: Caller, id: web::Path<String>, request: HttpRequest, body: Body<BudgetBody>) -> Result<HttpResponse, Problem> {
+pub async fn replace_budget(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+    request: HttpRequest,
+    body: Body<BudgetBody>,
+) -> Result<HttpResponse, Problem> {
     let id: BudgetId = path_id(&id)?;
     let spec = body.wire.spec("", Some(&id))?;
     let view = operations::replace_budget(&gate, &caller.0, spec, if_match(request.headers())?).await?;
@@ -82,7 +94,12 @@ pub async fn replace_budget(gate: Gate, caller: Caller, id: web::Path<String>, r
 #[utoipa::path(delete, path = "/api/v1/budgets/{id}", operation_id = "delete_budget", tag = "budgets",
     params(("id" = String, Path, description = "The budget"), ("If-Match" = String, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The budget as it was", body = BudgetAnswer)))]
-pub async fn delete_budget(gate: Gate, caller: Caller, id: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn delete_budget(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let view = operations::delete_budget(&gate, &caller.0, path_id(&id)?, if_match(request.headers())?).await?;
     Ok(tagged(StatusCode::OK, &view))
 }
@@ -92,7 +109,11 @@ pub async fn delete_budget(gate: Gate, caller: Caller, id: web::Path<String>, re
 /// Of every window that is still in memory, the current one among them.
 #[utoipa::path(get, path = "/api/v1/budgets/{id}/usage", operation_id = "read_budget_usage", tag = "budgets", params(("id" = String, Path, description = "The budget")),
     responses((status = 200, description = "The accounts", body = List<UsageAnswer>)))]
-pub async fn read_budget_usage(gate: Gate, caller: Caller, id: web::Path<String>) -> Result<web::Json<List<UsageAnswer>>, Problem> {
+pub async fn read_budget_usage(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+) -> Result<web::Json<List<UsageAnswer>>, Problem> {
     let usage = operations::budget_usage(&gate, &caller.0, &path_id(&id)?)?;
     Ok(web::Json(List::whole(usage.iter().map(UsageAnswer::from).collect())))
 }
@@ -102,7 +123,12 @@ pub async fn read_budget_usage(gate: Gate, caller: Caller, id: web::Path<String>
 /// Without `ends_at` it ends with the current window; a lifetime budget needs one, or `permanent: true`.
 #[utoipa::path(post, path = "/api/v1/budgets/{id}/raises", operation_id = "raise_budget", tag = "budgets", request_body = RaiseBody,
     params(("id" = String, Path, description = "The budget")), responses((status = 201, description = "The raise", body = RaiseAnswer)))]
-pub async fn raise_budget(gate: Gate, caller: Caller, id: web::Path<String>, body: Body<RaiseBody>) -> Result<HttpResponse, Problem> {
+pub async fn raise_budget(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+    body: Body<RaiseBody>,
+) -> Result<HttpResponse, Problem> {
     let budget: BudgetId = path_id(&id)?;
     let digest = gate.mask_key.digest(canonical_json(&body.json).as_bytes());
     let asked = body.wire.asked()?;
@@ -135,7 +161,12 @@ fn one_off_key() -> Result<IdempotencyKey, Problem> {
 #[utoipa::path(delete, path = "/api/v1/budgets/{id}/raises/{raise}", operation_id = "withdraw_raise", tag = "budgets", request_body = ReasonBody,
     params(("id" = String, Path, description = "The budget"), ("raise" = String, Path, description = "The raise")),
     responses((status = 200, description = "The budget", body = BudgetAnswer)))]
-pub async fn withdraw_raise(gate: Gate, caller: Caller, ids: web::Path<(String, String)>, body: Body<ReasonBody>) -> Result<HttpResponse, Problem> {
+pub async fn withdraw_raise(
+    gate: Gate,
+    caller: Caller,
+    ids: web::Path<(String, String)>,
+    body: Body<ReasonBody>,
+) -> Result<HttpResponse, Problem> {
     let reason = body.wire.checked()?;
     let view = operations::withdraw_raise(&gate, &caller.0, path_id(&ids.0)?, path_id(&ids.1)?, reason).await?;
     Ok(tagged(StatusCode::OK, &view))

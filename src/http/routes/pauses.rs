@@ -14,7 +14,11 @@ use actix_web::{HttpResponse, web};
 /// Those in force, newest first; with `?ended=true` the ended ones too.
 #[utoipa::path(get, path = "/api/v1/pauses", operation_id = "list_pauses", tag = "pauses", params(PauseQuery),
     responses((status = 200, description = "The pauses", body = List<PauseAnswer>)))]
-pub async fn list_pauses(gate: Gate, caller: Caller, query: Query<PauseQuery>) -> Result<web::Json<List<PauseAnswer>>, Problem> {
+pub async fn list_pauses(
+    gate: Gate,
+    caller: Caller,
+    query: Query<PauseQuery>,
+) -> Result<web::Json<List<PauseAnswer>>, Problem> {
     let pauses = operations::pauses(&gate, &caller.0, query.0.ended()?)?;
     let now = gate.now();
     Ok(web::Json(List::whole(pauses.iter().map(|pause| PauseAnswer::at(pause, now)).collect())))

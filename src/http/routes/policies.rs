@@ -5,7 +5,9 @@ use super::super::check::Check;
 use super::super::extract::Body;
 use super::super::problem::Problem;
 use super::super::wire::budget::LONGEST_TEXT;
-use super::super::wire::record::{ConfirmBody, PolicyFilesAnswer, PolicyReportAnswer, PolicySetAnswer, PolicySetsAnswer};
+use super::super::wire::record::{
+    ConfirmBody, PolicyFilesAnswer, PolicyReportAnswer, PolicySetAnswer, PolicySetsAnswer,
+};
 use super::admissions::off_thread;
 use crate::operations;
 use crate::policy::report;
@@ -25,7 +27,11 @@ pub async fn list_policy_sets(gate: Gate, caller: Caller) -> Result<web::Json<Po
 /// Its layers and the text of its modules, also of a set of the past.
 #[utoipa::path(get, path = "/api/v1/policy-sets/{digest}", operation_id = "read_policy_set", tag = "policies", params(("digest" = String, Path, description = "Its digest")),
     responses((status = 200, description = "The set", body = PolicyFilesAnswer)))]
-pub async fn read_policy_set(gate: Gate, caller: Caller, digest: web::Path<String>) -> Result<web::Json<PolicyFilesAnswer>, Problem> {
+pub async fn read_policy_set(
+    gate: Gate,
+    caller: Caller,
+    digest: web::Path<String>,
+) -> Result<web::Json<PolicyFilesAnswer>, Problem> {
     let set = off_thread(move || operations::policy_set(&gate, &caller.0, &digest)).await?;
     let PolicyReportAnswer { digest, layers, libraries } = PolicyReportAnswer::from(report(&set));
     Ok(web::Json(PolicyFilesAnswer { digest, layers, libraries, files: set.files().clone() }))
@@ -36,7 +42,12 @@ pub async fn read_policy_set(gate: Gate, caller: Caller, digest: web::Path<Strin
 /// A set that lacks a module that was there waits until somebody says that this is meant.
 #[utoipa::path(post, path = "/api/v1/policy-sets/{digest}/confirm", operation_id = "confirm_policy_set", tag = "policies", request_body = ConfirmBody,
     params(("digest" = String, Path, description = "Its digest")), responses((status = 200, description = "It serves now", body = PolicySetAnswer)))]
-pub async fn confirm_policy_set(gate: Gate, caller: Caller, digest: web::Path<String>, body: Body<ConfirmBody>) -> Result<web::Json<PolicySetAnswer>, Problem> {
+pub async fn confirm_policy_set(
+    gate: Gate,
+    caller: Caller,
+    digest: web::Path<String>,
+    body: Body<ConfirmBody>,
+) -> Result<web::Json<PolicySetAnswer>, Problem> {
     let mut check = Check::new("");
     if let Some(reason) = &body.wire.reason {
         check.text("/reason", reason, LONGEST_TEXT);

@@ -40,7 +40,12 @@ pub async fn read_agent(gate: Gate, caller: Caller, id: web::Path<String>) -> Re
 /// Its mode stays as it is.
 #[utoipa::path(put, path = "/api/v1/agents/{id}", operation_id = "put_agent", tag = "registry", request_body = AgentRecordBody,
     params(("id" = String, Path, description = "The agent")), responses((status = 200, description = "The agent", body = AgentAnswer)))]
-pub async fn put_agent(gate: Gate, caller: Caller, id: web::Path<String>, body: Body<AgentRecordBody>) -> Result<HttpResponse, Problem> {
+pub async fn put_agent(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+    body: Body<AgentRecordBody>,
+) -> Result<HttpResponse, Problem> {
     let spec = body.wire.spec()?;
     let agent = operations::put_agent(&gate, &caller.0, new_path_id(&id)?, spec).await?;
     Ok(agent_answer(&gate, &agent))
@@ -59,7 +64,12 @@ pub async fn delete_agent(gate: Gate, caller: Caller, id: web::Path<String>) -> 
 /// Enforce, observe or pause an agent
 #[utoipa::path(put, path = "/api/v1/agents/{id}/mode", operation_id = "set_agent_mode", tag = "registry", request_body = ModeBody,
     params(("id" = String, Path, description = "The agent")), responses((status = 200, description = "The agent", body = AgentAnswer)))]
-pub async fn set_agent_mode(gate: Gate, caller: Caller, id: web::Path<String>, body: Body<ModeBody>) -> Result<HttpResponse, Problem> {
+pub async fn set_agent_mode(
+    gate: Gate,
+    caller: Caller,
+    id: web::Path<String>,
+    body: Body<ModeBody>,
+) -> Result<HttpResponse, Problem> {
     let spec = body.wire.spec()?;
     let agent = operations::set_agent_mode(&gate, &caller.0, path_id(&id)?, spec).await?;
     Ok(agent_answer(&gate, &agent))
@@ -83,7 +93,12 @@ pub async fn read_entity_type(gate: Gate, caller: Caller, name: web::Path<String
 /// Register an entity type, or write it anew
 #[utoipa::path(put, path = "/api/v1/entity-types/{type}", operation_id = "put_entity_type", tag = "registry", request_body = EntityTypeBody,
     params(("type" = String, Path, description = "The entity type")), responses((status = 200, description = "The entity type", body = EntityTypeAnswer)))]
-pub async fn put_entity_type(gate: Gate, caller: Caller, name: web::Path<String>, body: Body<EntityTypeBody>) -> Result<HttpResponse, Problem> {
+pub async fn put_entity_type(
+    gate: Gate,
+    caller: Caller,
+    name: web::Path<String>,
+    body: Body<EntityTypeBody>,
+) -> Result<HttpResponse, Problem> {
     let spec = body.wire.spec()?;
     let record = operations::put_entity_type(&gate, &caller.0, new_path_id(&name)?, spec).await?;
     Ok(type_answer(&record))

@@ -15,7 +15,11 @@ use utoipa::ToSchema;
 /// Newest first; without admissions and holds unless asked for. A page may be short and still have a `next`.
 #[utoipa::path(get, path = "/api/v1/audit", operation_id = "read_audit", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "A page of entries", body = List<AuditAnswer>)))]
-pub async fn read_audit(gate: Gate, caller: Caller, query: Query<AuditQuery>) -> Result<web::Json<List<AuditAnswer>>, Problem> {
+pub async fn read_audit(
+    gate: Gate,
+    caller: Caller,
+    query: Query<AuditQuery>,
+) -> Result<web::Json<List<AuditAnswer>>, Problem> {
     let (filter, limit) = query.0.filter()?;
     let cursor = query.0.cursor;
     let page = off_thread(move || operations::audit(&gate, &caller.0, &filter, cursor.as_deref(), limit)).await?;

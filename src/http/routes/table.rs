@@ -110,5 +110,6 @@ pub(super) fn path_id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
 
 /// The id in a path that something is to be made under.
 pub(super) fn new_path_id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|error: T::Err| Problem::new(ProblemCode::InvalidRequest, format!("the id in the path {error}")))
+    text.parse()
+        .map_err(|error: T::Err| Problem::new(ProblemCode::InvalidRequest, format!("the id in the path {error}")))
 }
