@@ -6,7 +6,7 @@
 package tollgate.entities.reservation
 
 import data.tollgate.lib.airline
-import data.tollgate.lib.airline.clock
+import data.tollgate.lib.airline_clock as clock
 
 # Each action, and what of the record its rules need.
 needs := {
@@ -281,18 +281,24 @@ flights_differ if {
 
 held := {airline.flight_key(flight) | some flight in record.flights} if asking_flights
 
-# The flights that need a new seat: those that the reservation does not have yet, and all of them in a new cabin.
+# The flights that the reservation does not have yet.
 to_seat := {key |
 	some flight in arguments.flights
 	key := airline.flight_key(flight)
-	not seat_kept(key)
+	not key in held
 } if {
 	asking_flights
 }
 
-seat_kept(key) if {
-	arguments.cabin == record.cabin
+# The flights that it keeps in another cabin. All reservations can change cabin: whatever is asked of a flight before it
+# is booked is no ground to refuse this.
+to_reseat := {key |
+	some flight in arguments.flights
+	key := airline.flight_key(flight)
 	key in held
+} if {
+	asking_flights
+	arguments.cabin != record.cabin
 }
 
 first_origin := record.timetable[airline.flight_key(arguments.flights[0])].origin if asking_flights
@@ -363,7 +369,7 @@ deny contains airline.correctable(
 
 deny contains airline.correctable(
 	"flight_not_bookable", "/action/properties/flights",
-	sprintf("%s is %s: no seat on it can be booked, nor in another cabin.", [key, record.timetable[key].status]),
+	sprintf("%s is %s and cannot be booked.", [key, record.timetable[key].status]),
 	{"flight": key, "status": record.timetable[key].status},
 ) if {
 	changing_flights_known
@@ -390,6 +396,28 @@ deny contains airline.correctable(
 ) if {
 	changing_flights_known
 	some key in to_seat
+	airline.listed(record.timetable[key])
+	record.timetable[key].available_seats[arguments.cabin] < count(record.passengers)
+}
+
+warn contains {
+	"code": "cabin_not_on_sale",
+	"message": sprintf("%s is %s: the airline's own system may refuse another cabin on it.", [key, record.timetable[key].status]),
+} if {
+	changing_flights_known
+	some key in to_reseat
+	record.timetable[key].status != "available"
+}
+
+warn contains {
+	"code": "cabin_not_on_sale",
+	"message": sprintf("%s has %d seats left in %s, for %d passengers.", [
+		key, record.timetable[key].available_seats[arguments.cabin],
+		arguments.cabin, count(record.passengers),
+	]),
+} if {
+	changing_flights_known
+	some key in to_reseat
 	airline.listed(record.timetable[key])
 	record.timetable[key].available_seats[arguments.cabin] < count(record.passengers)
 }
