@@ -51,100 +51,56 @@ taken := takes[input.action.name]
 
 # --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
 
-bad_record contains "cabin" if {
-	"cabin" in needed
-	not record.cabin in airline.cabins
+bad_record contains field if {
+	some field in needed
+	not record_has(field)
 }
 
-bad_record contains "created_at" if {
-	"created_at" in needed
-	not clock.local_moment(record.created_at)
-}
+record_has("cabin") if record.cabin in airline.cabins
 
-bad_record contains "destination" if {
-	"destination" in needed
-	not airline.text(record.destination)
-}
+record_has("created_at") if clock.local_moment(record.created_at)
 
-bad_record contains "flight_type" if {
-	"flight_type" in needed
-	not record.flight_type in airline.trip_types
-}
+record_has("destination") if airline.text(record.destination)
 
-bad_record contains "flights" if {
-	"flights" in needed
-	not airline.segments(record.flights)
-}
+record_has("flight_type") if record.flight_type in airline.trip_types
 
-bad_record contains "insurance" if {
-	"insurance" in needed
-	not record.insurance in {"yes", "no"}
-}
+record_has("flights") if airline.segments(record.flights)
 
-bad_record contains "nonfree_baggages" if {
-	"nonfree_baggages" in needed
-	not airline.whole(record.nonfree_baggages)
-}
+record_has("insurance") if record.insurance in {"yes", "no"}
 
-bad_record contains "origin" if {
-	"origin" in needed
-	not airline.text(record.origin)
-}
+record_has("nonfree_baggages") if airline.whole(record.nonfree_baggages)
 
-bad_record contains "passengers" if {
-	"passengers" in needed
-	not airline.passengers(record.passengers)
-}
+record_has("origin") if airline.text(record.origin)
 
-bad_record contains "timetable" if {
-	"timetable" in needed
-	not is_object(record.timetable)
-}
+record_has("passengers") if airline.passengers(record.passengers)
 
-bad_record contains "total_baggages" if {
-	"total_baggages" in needed
-	not airline.whole(record.total_baggages)
-}
+record_has("timetable") if is_object(record.timetable)
 
-bad_record contains "user" if {
-	"user" in needed
-	not known_owner
-}
+record_has("total_baggages") if airline.whole(record.total_baggages)
+
+record_has("user") if known_owner
 
 known_owner if {
 	airline.free_bags_each[record.user.membership]
 	airline.wallet(record.user.payment_methods)
 }
 
-bad_argument contains "cabin" if {
-	"cabin" in taken
-	not arguments.cabin in airline.cabins
+bad_argument contains field if {
+	some field in taken
+	not argument_given(field)
 }
 
-bad_argument contains "flights" if {
-	"flights" in taken
-	not airline.segments(arguments.flights)
-}
+argument_given("cabin") if arguments.cabin in airline.cabins
 
-bad_argument contains "nonfree_baggages" if {
-	"nonfree_baggages" in taken
-	not airline.whole(arguments.nonfree_baggages)
-}
+argument_given("flights") if airline.segments(arguments.flights)
 
-bad_argument contains "passengers" if {
-	"passengers" in taken
-	not airline.passengers(arguments.passengers)
-}
+argument_given("nonfree_baggages") if airline.whole(arguments.nonfree_baggages)
 
-bad_argument contains "payment_id" if {
-	"payment_id" in taken
-	not airline.text(arguments.payment_id)
-}
+argument_given("passengers") if airline.passengers(arguments.passengers)
 
-bad_argument contains "total_baggages" if {
-	"total_baggages" in taken
-	not airline.whole(arguments.total_baggages)
-}
+argument_given("payment_id") if airline.text(arguments.payment_id)
+
+argument_given("total_baggages") if airline.whole(arguments.total_baggages)
 
 deny contains airline.missing(
 	sprintf("/entity/properties/%s", [field]),

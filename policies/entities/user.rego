@@ -34,36 +34,26 @@ taken := takes[input.action.name]
 
 # --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
 
-bad_record contains "membership" if {
-	"membership" in needed
-	not airline.free_bags_each[record.membership]
+bad_record contains field if {
+	some field in needed
+	not record_has(field)
 }
 
-bad_record contains "payment_methods" if {
-	"payment_methods" in needed
-	not airline.wallet(record.payment_methods)
-}
+record_has("membership") if airline.free_bags_each[record.membership]
 
-bad_record contains "reservations" if {
-	"reservations" in needed
-	not readable_ids
-}
+record_has("payment_methods") if airline.wallet(record.payment_methods)
+
+record_has("reservations") if readable_ids
+
+record_has("reservation_records") if readable_reservations
+
+record_has("timetable") if is_object(record.timetable)
 
 readable_ids if {
 	is_array(record.reservations)
 	every id in record.reservations {
 		airline.text(id)
 	}
-}
-
-bad_record contains "reservation_records" if {
-	"reservation_records" in needed
-	not readable_reservations
-}
-
-bad_record contains "timetable" if {
-	"timetable" in needed
-	not is_object(record.timetable)
 }
 
 readable_reservations if {
@@ -77,60 +67,32 @@ readable_reservations if {
 	}
 }
 
-bad_argument contains "amount" if {
-	"amount" in taken
-	not airline.quantity(arguments.amount)
+bad_argument contains field if {
+	some field in taken
+	not argument_given(field)
 }
 
-bad_argument contains "cabin" if {
-	"cabin" in taken
-	not arguments.cabin in airline.cabins
-}
+argument_given("amount") if airline.quantity(arguments.amount)
 
-bad_argument contains "destination" if {
-	"destination" in taken
-	not airline.text(arguments.destination)
-}
+argument_given("cabin") if arguments.cabin in airline.cabins
 
-bad_argument contains "flight_type" if {
-	"flight_type" in taken
-	not arguments.flight_type in airline.trip_types
-}
+argument_given("destination") if airline.text(arguments.destination)
 
-bad_argument contains "flights" if {
-	"flights" in taken
-	not airline.segments(arguments.flights)
-}
+argument_given("flight_type") if arguments.flight_type in airline.trip_types
 
-bad_argument contains "insurance" if {
-	"insurance" in taken
-	not arguments.insurance in {"yes", "no"}
-}
+argument_given("flights") if airline.segments(arguments.flights)
 
-bad_argument contains "nonfree_baggages" if {
-	"nonfree_baggages" in taken
-	not airline.whole(arguments.nonfree_baggages)
-}
+argument_given("insurance") if arguments.insurance in {"yes", "no"}
 
-bad_argument contains "origin" if {
-	"origin" in taken
-	not airline.text(arguments.origin)
-}
+argument_given("nonfree_baggages") if airline.whole(arguments.nonfree_baggages)
 
-bad_argument contains "passengers" if {
-	"passengers" in taken
-	not airline.passengers(arguments.passengers)
-}
+argument_given("origin") if airline.text(arguments.origin)
 
-bad_argument contains "payment_methods" if {
-	"payment_methods" in taken
-	not airline.payments(arguments.payment_methods)
-}
+argument_given("passengers") if airline.passengers(arguments.passengers)
 
-bad_argument contains "total_baggages" if {
-	"total_baggages" in taken
-	not airline.whole(arguments.total_baggages)
-}
+argument_given("payment_methods") if airline.payments(arguments.payment_methods)
+
+argument_given("total_baggages") if airline.whole(arguments.total_baggages)
 
 deny contains airline.missing(
 	sprintf("/entity/properties/%s", [field]),
