@@ -94,7 +94,8 @@ pub async fn edge<B: MessageBody + 'static>(
 
     let response = match check_host(&edge.config, &request) {
         Err(problem) => request.error_response(problem).map_into_right_body(),
-        // handlers and extractors answer errors as responses; nothing inside is a service that fails
+        // Routing wants the request to itself. What goes wrong in a route, its extractors included, comes back as a
+        // response that carries its error; an `Err` is the connection's end.
         Ok(()) => next.call(request).await?.map_into_left_body(),
     };
     let mut response = as_problem(response, &request_id);

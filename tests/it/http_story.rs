@@ -23,7 +23,10 @@ fn ask_act_settle() {
     runtime.settle(&asked.hold(), "0.41").problem(409, "hold_settled");
     runtime.release(&asked.hold()).problem(409, "hold_not_pending");
     let budget = daemon.admin().get("/api/v1/budgets/rfq-draft-daily").expect(200);
-    assert_eq!((&budget["spent"], &budget["held"], &budget["remaining"]), (&json!("0.40"), &json!("0"), &json!("4.60")));
+    assert_eq!(
+        (&budget["spent"], &budget["held"], &budget["remaining"]),
+        (&json!("0.40"), &json!("0"), &json!("4.60"))
+    );
     assert_eq!(budget["window"]["end"], "2026-11-24T00:00:00-05:00");
 }
 
@@ -64,7 +67,10 @@ fn a_decision_is_found_and_explained() {
     let page = admin.get("/api/v1/admissions?limit=1").expect(200);
     assert_eq!(page["items"][0]["id"], denied["id"], "newest first");
     let cursor = page["next"].as_str().unwrap();
-    assert_eq!(admin.get(&format!("/api/v1/admissions?limit=1&cursor={cursor}")).expect(200)["items"][0]["decision"], "allow");
+    assert_eq!(
+        admin.get(&format!("/api/v1/admissions?limit=1&cursor={cursor}")).expect(200)["items"][0]["decision"],
+        "allow"
+    );
 
     let id = denied["id"].as_str().unwrap();
     let explained = admin.get(&format!("/api/v1/admissions/{id}?explain=true")).expect(200);
@@ -80,9 +86,11 @@ fn a_batch_answers_each_item_on_its_own_and_in_order() {
     daemon.admin().daily_budget("rfq-draft-daily", "1.00").expect(201);
     let mut unknown = example("three", "0.10");
     unknown["estimat"] = json!([]);
-    let items = [example("one", "0.60"), example("two", "-1"), unknown, example("four", "0.60"), example("five", "0.40")];
+    let items =
+        [example("one", "0.60"), example("two", "-1"), unknown, example("four", "0.60"), example("five", "0.40")];
     let answer = daemon.admin().post("/api/v1/admissions/batch", &json!({"items": items})).expect(200);
-    let outcomes: Vec<_> = answer["items"].as_array().unwrap().iter().map(|item| item["status"].as_u64().unwrap()).collect();
+    let outcomes: Vec<_> =
+        answer["items"].as_array().unwrap().iter().map(|item| item["status"].as_u64().unwrap()).collect();
     assert_eq!(outcomes, [200, 400, 400, 200, 200], "{}", answer.text());
     let items = &answer["items"];
     assert_eq!((&items[0]["answer"]["decision"], &items[3]["answer"]["decision"]), (&json!("allow"), &json!("deny")));
@@ -140,7 +148,7 @@ fn the_audit_trail_names_who_did_it() {
     let trail = daemon.admin().get("/api/v1/audit?op=budget.").expect(200);
     let entry = &trail["items"][0];
     assert_eq!((&entry["op"], &entry["subject"]), (&json!("budget.create"), &json!("budget:b")));
-    assert_eq!(entry["actor"], json!({"key": "budget-admin", "name": "a test"}));
+    assert_eq!(entry["actor"], json!({"key": "test-budget-admin", "name": "a test"}));
 }
 
 #[test]
@@ -168,7 +176,10 @@ fn an_agent_and_an_entity_type_are_registered() {
     body["entity"]["properties"]["due_date"] = json!(7);
     admin.admit(&body).denied("malformed_input");
     let remote = json!({"schema": {"$ref": "https://example.com/x"}});
-    assert_eq!(admin.put("/api/v1/entity-types/rfq", &remote).problem(400, "invalid_request")["errors"][0]["pointer"], "/schema");
+    assert_eq!(
+        admin.put("/api/v1/entity-types/rfq", &remote).problem(400, "invalid_request")["errors"][0]["pointer"],
+        "/schema"
+    );
     admin.delete("/api/v1/entity-types/rfq").expect(200);
     admin.get("/api/v1/entity-types/rfq").problem(404, "not_found");
 }
@@ -180,7 +191,11 @@ fn policies_are_shown_with_their_engines() {
     assert_eq!((&report["layers"][0]["kind"], &report["layers"][0]["engine"]), (&json!("base"), &json!("interpreter")));
     let digest = report["digest"].as_str().unwrap();
     let set = daemon.admin().get(&format!("/api/v1/policy-sets/{digest}")).expect(200);
-    assert!(set["files"]["policies/base.rego"].as_str().unwrap().starts_with("package tollgate.base"), "{}", set.text());
+    assert!(
+        set["files"]["policies/base.rego"].as_str().unwrap().starts_with("package tollgate.base"),
+        "{}",
+        set.text()
+    );
     assert_eq!(daemon.admin().get("/api/v1/policy-sets").expect(200)["items"][0]["digest"], digest);
 }
 

@@ -1,5 +1,7 @@
 //! The integration tests.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+
 mod airline;
 mod faulty_disk;
 mod http_face;
@@ -7,6 +9,7 @@ mod http_roles;
 mod http_story;
 mod store_asks;
 mod store_contract;
+mod store_files;
 mod store_journal;
 mod store_sled;
 mod store_writer;

@@ -42,7 +42,8 @@ impl Caller {
         }
         let mut response = self.agent.run(request.body(body.to_vec()).unwrap()).unwrap();
         let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned())).collect();
+        let headers =
+            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned())).collect();
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().unwrap();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
