@@ -105,13 +105,12 @@ pub fn raise(budget: &Budget, request: &RaiseRequest<'_>, now: Timestamp) -> Res
         return invalid("/reason", "must say why");
     }
     let account = match (budget.spec.each.is_empty(), request.account, request.all) {
-        (true, None, _) => None,
+        (true, None, _) | (false, None, true) => None,
         (true, Some(_), _) => return invalid("/account", "this budget has one account only: leave it out"),
         (false, Some(_), true) => return invalid("/all", "name one account, or all of them, not both"),
         (false, None, false) => {
             return invalid("/account", "name the account, such as \"agent=rfq-draft\", or say \"all\": true");
         }
-        (false, None, true) => None,
         (false, Some(account), false) => Some(known_account(budget, account)?),
     };
     let ends_at = end(&budget.spec.window, request, now)?;

@@ -80,10 +80,9 @@ fn of_budget(error: BudgetError, text: String) -> Problem {
                 .map(|field| FieldError { pointer: format!("/{field}"), message: "never changes".to_owned() })
                 .collect(),
         ),
-        BudgetError::Deleted => Problem::new(Code::Conflict, text),
         BudgetError::Invalid { pointer, message } => Problem::at(Code::InvalidRequest, pointer, message),
         BudgetError::NoSuchRaise(_) => Problem::new(Code::NotFound, text),
-        BudgetError::RaiseOver(_) => Problem::new(Code::Conflict, text),
+        BudgetError::Deleted | BudgetError::RaiseOver(_) => Problem::new(Code::Conflict, text),
         BudgetError::Overflow => Problem::new(Code::Unprocessable, text),
     }
 }

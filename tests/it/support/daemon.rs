@@ -102,7 +102,7 @@ fn run(setup: Setup) -> Daemon {
             server.run().await.unwrap();
         });
     });
-    let (address, stop) = receiver.recv().expect("the daemon starts");
+    let (address, stop) = receiver.recv().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let clock = setup.clock.clone();
     Daemon { url: format!("http://{address}"), clock, setup: Some(setup), stop, thread: Some(thread), runtime }
