@@ -1,9 +1,8 @@
 //! The integration tests.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
-
 mod airline;
 mod faulty_disk;
+mod http_examples;
 mod http_face;
 mod http_roles;
 mod http_story;

@@ -157,7 +157,7 @@ impl Daemon {
 
     /// The holder of a new key with these roles, bound to these agents if any are named.
     pub(crate) fn holder(&self, roles: &[&str], agents: &[&str]) -> Caller {
-        let id = format!("{}-{}", roles.join("-"), agents.join("-")).replace('_', "-");
+        let id = format!("test-{}-{}", roles.join("-"), agents.join("-")).replace('_', "-");
         let mut body = json!({"id": id.trim_end_matches('-'), "holder": "a test", "roles": roles});
         if !agents.is_empty() {
             body["agents"] = json!(agents);
