@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 mod airline;
+mod faults;
 mod faulty_disk;
 mod http_face;
 mod http_roles;
