@@ -3,3 +3,5 @@
 mod kill;
 mod load;
 mod process;
+mod race;
+mod races;
