@@ -1,6 +1,7 @@
 //! The integration tests.
 
 mod airline;
+mod airline_run;
 mod faults;
 mod faulty_disk;
 mod http_examples;
@@ -14,3 +15,4 @@ mod store_journal;
 mod store_sled;
 mod store_writer;
 mod support;
+mod tidy;

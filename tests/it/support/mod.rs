@@ -3,5 +3,5 @@
 mod caller;
 mod daemon;
 
-pub(crate) use caller::example;
+pub(crate) use caller::{Answer, Caller, example};
 pub(crate) use daemon::Daemon;
