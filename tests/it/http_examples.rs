@@ -1,11 +1,20 @@
 //! The examples of the docs, run as they stand against the real daemon.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "what fails here fails its test, and a skip is told of")]
+
 use crate::support::Daemon;
 use std::path::Path;
 use std::process::{Command, Output};
 
 /// Runs an example, unless its program is missing here; where `TOLLGATE_REQUIRE` names the program, that is a failure.
-fn run(daemon: &Daemon, program: &str, needs: &str, file: &str, key: &str, environment: &[(&str, &str)]) -> Option<Output> {
+fn run(
+    daemon: &Daemon,
+    program: &str,
+    needs: &str,
+    file: &str,
+    key: &str,
+    environment: &[(&str, &str)],
+) -> Option<Output> {
     let found = Command::new(needs).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
         let required = std::env::var("TOLLGATE_REQUIRE").unwrap_or_default();
