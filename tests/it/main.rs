@@ -1,6 +1,7 @@
 //! The integration tests.
 
 mod airline;
+mod faults;
 mod faulty_disk;
 mod http_examples;
 mod http_face;

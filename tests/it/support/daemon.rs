@@ -5,6 +5,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tollgate::clock::ManualClock;
 use tollgate::config::Config;
 use tollgate::server::{Options, Stop, build};
@@ -152,6 +153,17 @@ impl Daemon {
         }
         let answer = self.admin().post("/api/v1/keys", &body).expect(201);
         self.caller(answer["secret"].as_str().unwrap())
+    }
+
+    /// Waits until the daemon has come to something by itself. What it is asked is an answer of the daemon, and takes its
+    /// time; a minute without success fails the test.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "in vain: {what}");
+            std::thread::yield_now();
+        }
     }
 
     /// Stops it and starts it again on the same directories.
