@@ -36,7 +36,6 @@ fn nothing() -> Arc<str> {
     Arc::from("")
 }
 
-#[expect(clippy::ptr_arg, reason = "serde hands over a reference to the field")]
 fn is_nothing(text: &Arc<str>) -> bool {
     text.is_empty()
 }
@@ -82,7 +81,7 @@ pub struct Account {
     pub buckets: BTreeMap<i64, Bucket>,
     /// Thresholds that were alerted on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub alerted: Vec<Fired>,
+    pub alerts: Vec<Fired>,
 }
 
 /// A sum outgrew 128 bits.
@@ -101,7 +100,7 @@ impl Account {
     /// An unused one.
     pub(super) fn new(key: AccountKey, budget: &Budget, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
         let unit = budget.spec.unit.clone();
-        Self { key, unit, start, end, sums: Bucket::default(), buckets: BTreeMap::new(), alerted: Vec::new() }
+        Self { key, unit, start, end, sums: Bucket::default(), buckets: BTreeMap::new(), alerts: Vec::new() }
     }
 
     /// Its sums at `now`.

@@ -5,15 +5,16 @@ use super::assess::remaining;
 use super::definition::{Budget, Enforcement};
 use super::raise::limit_in_force;
 use super::window::Window;
-use crate::vocabulary::{Balance, BudgetId, Unit};
+use crate::vocabulary::{Balance, BudgetId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What an alert is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// What is spent and held reached a threshold.
+    #[default]
     Threshold,
     /// More was booked than a hard limit allows: the money is spent, and someone should know.
     LimitPassed,
@@ -25,19 +26,20 @@ pub enum AlertKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// What about.
+    #[serde(default)]
     pub kind: AlertKind,
     /// The budget.
     pub budget: BudgetId,
     /// The account, in its text form.
     pub account: String,
-    /// What it counts.
-    pub unit: Unit,
     /// The threshold, in percent of the limit in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u32>,
     /// Spent and held by then; of an expired hold, what it had set aside.
+    #[serde(default)]
     pub amount: Balance,
     /// The limit in force.
+    #[serde(default)]
     pub limit: Balance,
     /// When.
     pub at: Timestamp,
@@ -56,7 +58,6 @@ impl Alert {
             kind,
             budget: budget.id().clone(),
             account: key.to_string(),
-            unit: budget.spec.unit.clone(),
             percent,
             amount,
             limit: limit_in_force(budget, key, at),
@@ -82,15 +83,15 @@ pub fn check_alerts(budget: &Budget, account: &mut Account, now: Timestamp) -> V
     }
     if let Window::Rolling { length_s } = budget.spec.window {
         let length = SignedDuration::from_secs(i64::from(length_s));
-        account.alerted.retain(|fired| now.duration_since(fired.at) < length);
+        account.alerts.retain(|fired| now.duration_since(fired.at) < length);
     }
     let figures = account.figures(&budget.spec.window, now);
     let used = figures.spent.checked_add(figures.held).unwrap_or(Balance::from_nanos(i128::MAX));
     let limit = limit_in_force(budget, &account.key, now);
     let mut alerts = Vec::new();
     for percent in &budget.spec.alert_at_percent {
-        if reached(used, limit, *percent) && !account.alerted.iter().any(|fired| fired.percent == *percent) {
-            account.alerted.push(Fired { percent: *percent, at: now });
+        if reached(used, limit, *percent) && !account.alerts.iter().any(|fired| fired.percent == *percent) {
+            account.alerts.push(Fired { percent: *percent, at: now });
             alerts.push(Alert::new(AlertKind::Threshold, budget, &account.key, Some(*percent), used, now));
         }
     }

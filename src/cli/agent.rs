@@ -61,7 +61,7 @@ enum AgentCommand {
         #[arg(long)]
         ends_at: Option<String>,
     },
-    /// Press the stop button: agent:ID, team:ID, action:NAME, entity_type:TYPE or everything
+    /// Press the stop button: agent:ID, team:ID, action:NAME, `entity_type:TYPE` or everything
     Pause {
         /// What to stop
         target: String,

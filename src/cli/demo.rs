@@ -79,14 +79,13 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
 }
 
 fn fresh(wanted: Option<&std::path::Path>) -> anyhow::Result<PathBuf> {
-    let dir = match wanted {
-        Some(dir) => dir.to_owned(),
-        None => {
-            let mut bytes = [0; 6];
-            getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
-            let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            std::env::temp_dir().join(format!("tollgate-demo-{name}"))
-        }
+    let dir = if let Some(dir) = wanted {
+        dir.to_owned()
+    } else {
+        let mut bytes = [0; 6];
+        getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        std::env::temp_dir().join(format!("tollgate-demo-{name}"))
     };
     std::fs::create_dir(&dir)
         .with_context(|| format!("the demo wants a fresh directory, and cannot make {}", dir.display()))?;

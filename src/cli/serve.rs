@@ -26,7 +26,7 @@ pub struct ServeArgs {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Write one line of JSON when it listens: {"listening", "admin_key"}
+    /// Write one line of JSON when it listens: {"listening", "`admin_key`"}
     #[arg(long)]
     pub json: bool,
 }

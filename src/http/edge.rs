@@ -93,14 +93,10 @@ pub async fn edge<B: MessageBody + 'static>(
     request.extensions_mut().insert(Facts { request_id: request_id.clone(), ..Facts::default() });
 
     let response = match check_host(&edge.config, &request) {
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)).map_into_right_body(),
-        Ok(()) => {
-            let http = request.request().clone();
-            match next.call(request).await {
-                Ok(response) => response.map_into_left_body(),
-                Err(error) => ServiceResponse::new(http, HttpResponse::from_error(error)).map_into_right_body(),
-            }
-        }
+        Err(problem) => request.error_response(problem).map_into_right_body(),
+        // Routing wants the request to itself. What goes wrong in a route, its extractors included, comes back as a
+        // response that carries its error; an `Err` is the connection's end.
+        Ok(()) => next.call(request).await?.map_into_left_body(),
     };
     let mut response = as_problem(response, &request_id);
     finish_headers(response.headers_mut(), &request_id);

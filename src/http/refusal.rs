@@ -80,9 +80,10 @@ fn of_budget(error: BudgetError, text: String) -> Problem {
                 .map(|field| FieldError { pointer: format!("/{field}"), message: "never changes".to_owned() })
                 .collect(),
         ),
-        BudgetError::Deleted => Problem::new(Code::Conflict, text),
         BudgetError::NoSuchRaise(_) => Problem::new(Code::NotFound, text),
-        BudgetError::RaiseOver(_) | BudgetError::TooManyRaises(_) => Problem::new(Code::Conflict, text),
+        BudgetError::Deleted | BudgetError::RaiseOver(_) | BudgetError::TooManyRaises(_) => {
+            Problem::new(Code::Conflict, text)
+        }
         BudgetError::Overflow => Problem::new(Code::Unprocessable, text),
     }
 }

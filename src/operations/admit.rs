@@ -125,14 +125,14 @@ fn answered(app: &App, answer: Answer) -> Result<Admitted, OperationError> {
         other => return Err(OperationError::Internal(format!("an admission was answered by {other:?}"))),
     };
     if !repeated {
-        count(&record.decision, &record.codes);
+        count(record.decision, &record.codes);
     }
     Ok(Admitted { id: Some(record.id.clone()), decision: record.decision, answer: record.answer.clone(), repeated })
 }
 
 /// Decisions by outcome and code. Codes that a policy's author made up are counted together: a metric must not grow
 /// with what others write.
-fn count(decision: &Decision, codes: &[String]) {
+fn count(decision: Decision, codes: &[String]) {
     let outcome = match decision {
         Decision::Allow => "allow",
         Decision::Deny => "deny",

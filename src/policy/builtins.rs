@@ -372,7 +372,7 @@ fn sprintf(values: &[Value]) -> usize {
     let mut total: usize = 0;
     for verb in text(values, 0).split('%').skip(1) {
         let width: String = verb.chars().take_while(|c| c.is_numeric() || *c == '.').collect();
-        if width.chars().any(|c| !c.is_ascii()) || width.len() > 4 {
+        if !width.is_ascii() || width.len() > 4 {
             return usize::MAX;
         }
         total = total.saturating_add(width.trim_matches('.').parse().unwrap_or(0));

@@ -28,6 +28,7 @@ pub(super) fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Value {
     all
 }
 
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a tree's paths are case-sensitive")]
 fn parse(path: &str, text: &str) -> Result<Value, Problem> {
     let (place, message) = if path.ends_with(".json") {
         match serde_json::from_str(text) {

@@ -102,8 +102,11 @@ impl Reference {
     }
 }
 
+/// The place of a span, its column in characters: regorus' own counts a tab as four.
 fn place(span: &Span) -> Place {
-    (span.line, span.col)
+    let before = span.source.contents().get(..span.start as usize).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (span.line, u32::try_from(line.chars().count() + 1).unwrap_or(u32::MAX))
 }
 
 fn bytes(span: &Span) -> (usize, usize) {
@@ -111,7 +114,7 @@ fn bytes(span: &Span) -> (usize, usize) {
 }
 
 fn text(value: &Value) -> String {
-    value.as_string().map(|text| text.to_string()).unwrap_or_default()
+    value.as_string().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Gathers the facts of a parsed module.
@@ -125,7 +128,7 @@ pub(super) fn gather(module: &Module) -> Facts {
         let Some(reference) = reference_of(&import.refr) else { continue };
         let path: Vec<String> = reference.prefix().into_iter().map(str::to_owned).collect();
         let alias = import.r#as.as_ref().map(|span| span.text().to_owned()).or_else(|| path.last().cloned());
-        facts.imports.insert(alias.unwrap_or_default(), (path, place(import.refr.span())));
+        facts.imports.insert(alias.unwrap_or_default(), (path, reference.place));
     }
     facts.rules = module.policy.iter().map(|rule| rule_facts(rule)).collect();
     facts
@@ -366,7 +369,9 @@ impl Walk {
             }
             Expr::Call { fcn, params, .. } => {
                 self.reference(fcn, Some(params.len()));
-                params.iter().for_each(|parameter| self.expression(parameter));
+                for parameter in params {
+                    self.expression(parameter);
+                }
             }
             Expr::UnaryExpr { expr, .. } => self.expression(expr),
             Expr::BinExpr { lhs, rhs, .. } | Expr::BoolExpr { lhs, rhs, .. } | Expr::ArithExpr { lhs, rhs, .. } => {

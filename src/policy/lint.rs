@@ -75,12 +75,11 @@ impl Lint<'_> {
             let parts: Vec<&str> = path.iter().map(String::as_str).collect();
             match parts.as_slice() {
                 ["data"] => {
-                    self.refuse(*place, "data_whole", "import a part of data, not the whole: it holds every policy")
+                    self.refuse(*place, "data_whole", "import a part of data, not the whole: it holds every policy");
                 }
+                ["data", "tollgate", "lib", _, ..] if self.packages.leads_somewhere(&parts[1..]) => {}
                 ["data", "tollgate", "lib", _, ..] => {
-                    if !self.packages.leads_somewhere(&parts[1..]) {
-                        self.refuse(*place, "unknown_reference", format!("there is no {}", parts.join(".")));
-                    }
+                    self.refuse(*place, "unknown_reference", format!("there is no {}", parts.join(".")));
                 }
                 ["data", "tollgate", ..] => self.refuse(*place, "tollgate_reference", OUTSIDE_LIB),
                 _ => {}
@@ -207,7 +206,7 @@ impl Lint<'_> {
         let prefix = expanded.prefix();
         let is_value = expanded.arguments.is_none();
         match prefix.as_slice() {
-            ["data", "tollgate", rest @ ..] => self.into_tollgate(&expanded, rest),
+            ["data", "tollgate", rest @ ..] => self.below_tollgate(&expanded, rest),
             ["data"] if expanded.parts.is_empty() => {
                 self.refuse(reference.place, "data_whole", "name a part of data, not the whole: it holds every policy");
             }
@@ -244,7 +243,7 @@ impl Lint<'_> {
         expanded
     }
 
-    fn into_tollgate(&mut self, reference: &Reference, rest: &[&str]) {
+    fn below_tollgate(&mut self, reference: &Reference, rest: &[&str]) {
         if rest.first() != Some(&"lib") {
             return self.refuse(reference.place, "tollgate_reference", OUTSIDE_LIB);
         }
@@ -317,17 +316,15 @@ impl Lint<'_> {
     }
 
     fn input(&mut self, reference: &Reference, keys: &[&str]) {
-        let known: &[&str] = match keys {
+        let (key, known): (&str, &[&str]) = match keys {
             [] => return,
-            [_] => INPUT,
-            ["entity", _, ..] => &["type", "id", "properties"],
-            ["action", _, ..] => &["name", "properties"],
-            ["run", _, ..] => &["id", "attempt", "step", "same_step_failures"],
-            ["now", _, ..] => &["rfc3339", "ns"],
-            _ => INPUT,
+            ["entity", key, ..] => (key, &["type", "id", "properties"]),
+            ["action", key, ..] => (key, &["name", "properties"]),
+            ["run", key, ..] => (key, &["id", "attempt", "step", "same_step_failures"]),
+            ["now", key, ..] => (key, &["rfc3339", "ns"]),
+            [key, ..] => (key, INPUT),
         };
-        let key = if std::ptr::eq(known, INPUT) { keys.first() } else { keys.get(1) };
-        if key.is_some_and(|key| !known.contains(key)) {
+        if !known.contains(&key) {
             let message = format!("input.{} is not part of the input document: it is always undefined", keys.join("."));
             self.warn(reference.place, "unknown_input", message);
         }
@@ -360,10 +357,11 @@ fn one_edit_apart(a: &str, b: &str) -> bool {
     let (rest_a, rest_b) = (&a[same..], &b[same..]);
     match (rest_a, rest_b) {
         ([], []) => true, // only capitals differ
-        ([_, x @ ..], y) if *x == *y => true,
-        (x, [_, y @ ..]) if *x == *y => true,
-        ([_, x @ ..], [_, y @ ..]) if x == y => true,
-        ([x, y, rest @ ..], [z, w, other @ ..]) => x == w && y == z && rest == other,
+        ([_, dropped @ ..], whole) | (whole, [_, dropped @ ..]) if dropped == whole => true,
+        ([_, changed @ ..], [_, other @ ..]) if changed == other => true,
+        ([first, second, rest @ ..], [swapped, with, other @ ..]) => {
+            first == with && second == swapped && rest == other
+        }
         _ => false,
     }
 }

@@ -156,13 +156,12 @@ impl Entry {
 /// Details that name the field too, where there is one and room for it.
 fn with_field(details: Option<Json>, field: Option<String>) -> Option<Json> {
     match (details, field) {
-        (details, None) => details,
         (None, Some(field)) => Some(Json::Object(Map::from_iter([("field".to_owned(), Json::String(field))]))),
         (Some(Json::Object(mut fields)), Some(field)) => {
             fields.entry("field").or_insert(Json::String(field));
             Some(Json::Object(fields))
         }
-        (details, Some(_)) => details,
+        (details, _) => details,
     }
 }
 

@@ -101,12 +101,11 @@ impl<'a> Packages<'a> {
                                 format!("`{}` and what it calls are nested deeper than {MAX_CHAIN} levels", rule.name);
                             problems.push(Problem::at(file, rule.place, "too_large", message));
                         }
-                        Ok(_) => {}
                         Err(through) if through == node => {
                             let message = format!("`{}` depends on itself", rule.name);
                             problems.push(Problem::at(file, rule.place, "recursion", message));
                         }
-                        Err(_) => {}
+                        Ok(_) | Err(_) => {}
                     }
                 }
             }

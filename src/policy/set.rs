@@ -178,6 +178,7 @@ impl PolicySet {
         })
     }
 
+    #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a tree's paths are case-sensitive")]
     fn modules(&self) -> BTreeSet<&str> {
         self.tree.files.keys().map(String::as_str).filter(|path| path.ends_with(".rego")).collect()
     }

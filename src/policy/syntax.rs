@@ -61,10 +61,28 @@ fn huge_exponent(line: &str) -> Option<usize> {
 
 /// A problem out of an error of regorus, which says its place in its text:
 /// `\n--> file:line:column\n…\nerror: message`.
+///
+/// It counts a tab as four columns; the source line, which it quotes, tells the characters.
 pub(super) fn of_error(fallback_file: &str, code: &str, error: &anyhow::Error) -> Problem {
     let text = error.to_string();
-    let (file, place) = place(&text).unwrap_or((fallback_file, (1, 1)));
-    Problem::at(file, place, code, message(&text))
+    let (file, (line, column)) = place(&text).unwrap_or((fallback_file, (1, 1)));
+    let quoted = text.lines().find_map(|quoted| quoted.strip_prefix(&format!("{line} | ")));
+    let column = quoted.map_or(column, |quoted| characters(quoted, column));
+    Problem::at(file, (line, column), code, message(&text))
+}
+
+/// A column with tabs of four as a column in characters.
+fn characters(line: &str, column: u32) -> u32 {
+    let mut at = 1;
+    let mut count = 1;
+    for letter in line.chars() {
+        if at >= column {
+            break;
+        }
+        at += if letter == '\t' { 4 } else { 1 };
+        count += 1;
+    }
+    count
 }
 
 /// The place that an error of regorus names first.

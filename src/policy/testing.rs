@@ -146,13 +146,12 @@ fn unknown_calls(path: &str, facts: &Facts) -> Vec<Problem> {
             call.root != "data" && !names.contains(call.root.as_str()) && !facts.imports.contains_key(&call.root)
         })
         .filter_map(|call| match builtins::verdict(&call.dotted(), true) {
-            Verdict::Allowed(_) => None,
             Verdict::Refused(why) => {
                 let message = format!("{} may not be used: {why}", call.dotted());
                 Some(Problem::at(path, call.place, "forbidden_builtin", message))
             }
-            // another module of the same package may define it; regorus says so if none does
-            Verdict::Unknown => None,
+            // another module of the same package may define what is unknown here; regorus says so if none does
+            Verdict::Allowed(_) | Verdict::Unknown => None,
         })
         .collect()
 }

@@ -43,6 +43,7 @@ pub(super) enum Role {
 }
 
 /// What the file at `path` is for.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a tree's paths are case-sensitive")]
 pub(super) fn role(path: &str) -> Role {
     if path.starts_with("policies/") {
         if path.ends_with("_test.rego") {
@@ -88,16 +89,6 @@ impl LayerId {
             ["tollgate", "entities", name] => Some(Self::Entity((*name).to_owned())),
             _ => None,
         }
-    }
-
-    /// The package's path.
-    pub(super) fn package(&self) -> Vec<String> {
-        let parts: &[&str] = match self {
-            Self::Base => &["tollgate", "base"],
-            Self::Agent(name) => &["tollgate", "agents", name],
-            Self::Entity(name) => &["tollgate", "entities", name],
-        };
-        parts.iter().map(|part| (*part).to_owned()).collect()
     }
 
     /// The reference to a rule of it: `data.tollgate.agents["rfq-draft"].deny`.

@@ -69,7 +69,7 @@ pub(super) fn keep_in_step(
 fn tell(taken: &Taken) {
     match taken {
         Taken::Published(head) => {
-            tracing::info!(target: "tollgate::policy", digest = %head.digest, "policy set in force")
+            tracing::info!(target: "tollgate::policy", digest = %head.digest, "policy set in force");
         }
         Taken::Unchanged => {}
         Taken::Refused(refused) => {

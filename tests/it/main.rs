@@ -1,9 +1,16 @@
 //! The integration tests.
 
 mod airline;
+mod faults;
 mod faulty_disk;
+mod http_examples;
+mod http_face;
+mod http_roles;
+mod http_story;
 mod store_asks;
 mod store_contract;
+mod store_files;
 mod store_journal;
 mod store_sled;
 mod store_writer;
+mod support;

@@ -61,12 +61,12 @@ fn the_hold_is_all_or_nothing(place: &impl Place) {
     let denied = decided(&*store, admit("a", "k2", "0.02"));
     assert_eq!((allowed.decision, denied.decision), (Decision::Allow, Decision::Deny));
     assert_eq!(denied.codes, ["budget_exceeded"]);
-    assert_eq!(read(&*store, |state| state.open_holds()), 1);
+    assert_eq!(read(&*store, tollgate::state::State::open_holds), 1);
     let hold = hold_of(&allowed);
     assert!(matches!(commit(&*store, settle(hold.clone(), "1")), Ok(Answer::Hold(_))));
     drop(store);
     let store = place.open();
-    assert_eq!(read(&*store, |state| state.open_holds()), 0);
+    assert_eq!(read(&*store, tollgate::state::State::open_holds), 0);
     assert!(matches!(commit(&*store, settle(hold.clone(), "1")), Ok(Answer::Hold(_))), "settled twice, alike");
     assert!(matches!(commit(&*store, settle(hold, "2")), Err(CommitFailure::Refused(Refusal::Hold(_)))));
     assert_eq!(decided(&*store, admit("a", "k3", "4")).decision, Decision::Allow, "4 of 5 are left");
@@ -102,7 +102,7 @@ fn previews_leave_nothing(place: &impl Place) {
     let answer = store.preview(&asked(ask), now).unwrap();
     let Answer::DryRun(answer) = answer else { panic!("{answer:?}") };
     assert_eq!((answer.decision, answer.id), (Decision::Allow, None));
-    assert_eq!((store.status().seq, read(&*store, |state| state.open_holds())), (before.seq, 0));
+    assert_eq!((store.status().seq, read(&*store, tollgate::state::State::open_holds)), (before.seq, 0));
 }
 
 fn lists_are_whole_in_pages(place: &impl Place) {
@@ -199,5 +199,5 @@ fn closing(place: &impl Place) {
     assert_eq!(late.unwrap_err(), CommitFailure::Closing);
     drop(store);
     let store = place.open();
-    assert_eq!(read(&*store, |state| state.open_holds()), 20);
+    assert_eq!(read(&*store, tollgate::state::State::open_holds), 20);
 }

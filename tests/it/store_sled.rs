@@ -252,11 +252,11 @@ fn holds_expire_in_a_quiet_hour() {
     let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
     furnish(&store);
     decided(&store, admit("a", "k1", "5"));
-    assert_eq!(read(&store, |state| state.open_holds()), 1);
+    assert_eq!(read(&store, tollgate::state::State::open_holds), 1);
     let seq = store.status().seq;
     place.clock.advance(Duration::from_secs(601));
     until(|| store.status().seq > seq);
-    until(|| read(&store, |state| state.open_holds()) == 0);
+    until(|| read(&store, tollgate::state::State::open_holds) == 0);
     assert_eq!(decided(&store, admit("a", "k2", "5")).decision, Decision::Allow, "what expired is free again");
     let newest = store.audit(&AuditFilter { include_admissions: true, ..AuditFilter::default() }, None, 2).unwrap();
     assert_eq!(newest.items[1].op, "hold.expire");

@@ -1,13 +1,13 @@
 //! The routes: one file for each thing that they are about, and the table of them all.
 
-mod admissions;
-mod budgets;
-mod holds;
-mod keys;
-mod pauses;
-mod policies;
-mod registry;
-mod system;
+pub mod admissions;
+pub mod budgets;
+pub mod holds;
+pub mod keys;
+pub mod pauses;
+pub mod policies;
+pub mod registry;
+pub mod system;
 mod table;
 
 pub use table::{ROUTES, Route, configure, nothing_here};

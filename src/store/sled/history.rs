@@ -35,7 +35,7 @@ pub enum HistoryError {
 
 impl From<HistoryError> for ReadError {
     fn from(error: HistoryError) -> Self {
-        Self(error.to_string())
+        Self::Failed(error.to_string())
     }
 }
 
@@ -79,7 +79,7 @@ impl History {
             }
         };
         let mut recent = Recent::default();
-        recent.drop_upto(index.last_seq());
+        drop(recent.drop_upto(index.last_seq()));
         let history = Self {
             journal,
             database,
@@ -155,7 +155,8 @@ impl History {
                 return Ok(());
             }
             index.add(segment)?;
-            self.recent.write().drop_upto(segment.last_seq);
+            let gone = self.recent.write().drop_upto(segment.last_seq);
+            drop(gone);
             self.waiting.store(missing.len() - done - 1, Ordering::Relaxed);
             tracing::info!(
                 segment = segment.first_seq,
@@ -361,7 +362,7 @@ impl<'a> List<'a> {
         self.stopped = parts.iter().filter_map(|part| part.stopped).max();
         let mut more: Vec<Operation> = parts.into_iter().flat_map(|part| part.items).collect();
         more.retain(|item| self.stopped.is_none_or(|stopped| item.position >= stopped));
-        more.sort_unstable_by(|a, b| b.position.cmp(&a.position));
+        more.sort_unstable_by_key(|item| std::cmp::Reverse(item.position));
         let room = self.query.limit.max(1) - self.items.len();
         if more.len() > room {
             more.truncate(room);

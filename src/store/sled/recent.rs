@@ -92,13 +92,16 @@ impl Recent {
         self.last_admissions.get(run)?.get(&step.cloned()).copied()
     }
 
-    /// Lets go of what the database behind has now.
-    pub(super) fn drop_upto(&mut self, seq: u64) {
+    /// Lets go of what the database behind has now. It is returned, to be dropped when no lock is held: the writer waits
+    /// for that lock.
+    #[must_use]
+    pub(super) fn drop_upto(&mut self, seq: u64) -> BTreeMap<Position, Kept> {
         self.dropped_upto = self.dropped_upto.max(seq);
-        self.entries = self.entries.split_off(&self.floor());
+        let kept = self.entries.split_off(&self.floor());
         self.last_admissions.retain(|_, steps| {
             steps.retain(|_, position| position.seq > seq);
             !steps.is_empty()
         });
+        std::mem::replace(&mut self.entries, kept)
     }
 }

@@ -12,6 +12,9 @@ const HEADER: usize = 5;
 const ROWS: u8 = 0;
 const PIECE: u8 = 1;
 
+/// Given a row's key and value.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// One tree of blocks.
 #[derive(Clone, Debug)]
 pub struct Blocks {
@@ -123,12 +126,7 @@ impl Blocks {
     }
 
     /// Rows below `before` (or all), from the last one back, until `visit` breaks.
-    pub fn back(
-        &self,
-        prefix: &[u8],
-        before: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, IndexError> {
+    pub fn back(&self, prefix: &[u8], before: Option<&[u8]>, visit: Visit<'_>) -> Result<ControlFlow<()>, IndexError> {
         let blocks = match before {
             Some(before) => self.tree.range(prefix..tree_key(prefix, before, 0).as_slice()),
             None => self.tree.scan_prefix(prefix),
@@ -137,7 +135,7 @@ impl Blocks {
             let (_, bytes) = block?;
             match self.parse(&bytes)? {
                 Block::Rows(rows) => {
-                    let rows: Option<Vec<_>> = Rows(rows).collect();
+                    let rows: Option<Vec<Row<'_>>> = Rows(rows).collect();
                     for (key, value) in rows.ok_or_else(|| self.damaged())?.into_iter().rev() {
                         if before.is_none_or(|before| key < before) && visit(key, value).is_break() {
                             return Ok(ControlFlow::Break(()));
@@ -219,8 +217,10 @@ impl<'a> Block<'a> {
 /// The rows of a block; `None` once where their form is wrong.
 struct Rows<'a>(&'a [u8]);
 
+type Row<'a> = (&'a [u8], &'a [u8]);
+
 impl<'a> Iterator for Rows<'a> {
-    type Item = Option<(&'a [u8], &'a [u8])>;
+    type Item = Option<Row<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {

@@ -1,0 +1,188 @@
+//! The files of a state directory as the command line sees them: checked, exported, backed up, restored; and files that
+//! an earlier Tollgate wrote.
+
+use crate::store_asks::{admit, commit, decided, furnish, hold_of, settle};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tollgate::admission::Decision;
+use tollgate::cli::{audit, backup, restore};
+use tollgate::clock::ManualClock;
+use tollgate::store::sled::journal::segments;
+use tollgate::store::sled::{Settings, Sled};
+use tollgate::store::{Store, read};
+
+fn open(state: &Path) -> Sled {
+    let mut settings = Settings::new(state);
+    settings.segment_bytes = 3000;
+    let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
+    Sled::open(&settings, Arc::new(clock)).unwrap().0
+}
+
+fn fill(store: &Sled) {
+    furnish(store);
+    let first = decided(store, admit("rfq-draft", "run-17/price-lookup/1", "0.42"));
+    decided(store, admit("rfq-draft", "run-17/price-lookup/2", "4.60"));
+    commit(store, settle(hold_of(&first), "0.40")).unwrap();
+    store.put_blob(&format!("sha256:{}", tollgate::audit::Digest::of(b"package x")), b"package x").unwrap();
+}
+
+/// What `audit verify` says, and its exit code.
+fn verify(state: &Path, head: Option<&str>) -> (u8, String) {
+    let args = audit::VerifyArgs { state: state.to_owned(), head: head.map(|head| head.parse().unwrap()), json: false };
+    let mut out = Vec::new();
+    let code = audit::run(&audit::AuditArgs { command: audit::AuditCommand::Verify(args) }, &mut out).unwrap();
+    (code, String::from_utf8(out).unwrap())
+}
+
+fn export(state: &Path, since: Option<&str>) -> Vec<serde_json::Value> {
+    let since = since.map(|since| since.parse().unwrap());
+    let args = audit::ExportArgs { state: state.to_owned(), since, until: None, format: audit::Format::Jsonl };
+    let mut out = Vec::new();
+    audit::run(&audit::AuditArgs { command: audit::AuditCommand::Export(args) }, &mut out).unwrap();
+    String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn verify_says_what_is_there_also_beside_a_running_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store);
+    let early = store.status().head;
+    decided(&store, admit("rfq-draft", "more", "0.01"));
+    let (code, text) = verify(dir.path(), Some(&early));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains(&store.status().head) && text.contains("records   6"), "{text}");
+    assert!(text.contains("blobs     1") && text.contains("is in it"), "{text}");
+    let (code, text) = verify(dir.path(), Some(&"7".repeat(64)));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("an end was cut off"), "{text}");
+}
+
+#[test]
+fn a_cut_end_is_seen_by_the_head_noted_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store);
+    let head = store.status().head;
+    drop(store);
+    let (_, last) = segments(&dir.path().join("journal")).unwrap().pop().unwrap();
+    fs::remove_file(last).unwrap();
+    assert_eq!(verify(dir.path(), None).0, 0, "without the head nobody can see it");
+    assert_eq!(verify(dir.path(), Some(&head)).0, 1);
+}
+
+#[test]
+fn verify_names_every_changed_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store);
+    drop(store);
+    let mut files: Vec<PathBuf> =
+        segments(&dir.path().join("journal")).unwrap().into_iter().map(|(_, path)| path).collect();
+    assert!(files.len() > 1, "several segments");
+    files.push(
+        fs::read_dir(dir.path().join("blobs/"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find_map(|folder| fs::read_dir(folder).unwrap().next().map(|entry| entry.unwrap().path()))
+            .unwrap(),
+    );
+    for path in files {
+        let bytes = fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        for position in (0..bytes.len()).step_by(if bytes.len() < 100 { 1 } else { 23 }) {
+            let mut changed = bytes.clone();
+            changed[position] ^= 2;
+            fs::write(&path, &changed).unwrap();
+            let (code, text) = verify(dir.path(), None);
+            assert_eq!(code, 1, "{name}, byte {position}: {text}");
+            assert!(text.contains(name), "{name}, byte {position}: {text}");
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert_eq!(verify(dir.path(), None).0, 0);
+}
+
+#[test]
+fn verify_cannot_tell_of_what_it_cannot_read() {
+    let args = audit::VerifyArgs { state: "/nowhere".into(), head: None, json: false };
+    let args = audit::AuditArgs { command: audit::AuditCommand::Verify(args) };
+    assert!(audit::run(&args, &mut Vec::new()).is_err(), "exit code 2");
+}
+
+#[test]
+fn a_backup_of_a_running_daemon_restores() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, copy, again) = (dir.path().join("state"), dir.path().join("copy"), dir.path().join("again"));
+    let store = open(&state);
+    fill(&store);
+    fs::write(state.join("mask.key"), [7; 32]).unwrap();
+    // a record that is being written while the copy is made
+    let (_, last) = segments(&state.join("journal")).unwrap().pop().unwrap();
+    let whole = fs::read(&last).unwrap();
+    fs::write(&last, [&whole[..], &whole[96..140]].concat()).unwrap();
+    let run_backup = |to: &Path| {
+        let args = backup::BackupArgs { state: state.clone(), to: to.to_owned() };
+        backup::run(&args, &mut Vec::new())
+    };
+    assert_eq!(run_backup(&copy).unwrap(), 0);
+    fs::write(&last, &whole).unwrap();
+    let head = store.status().head;
+    decided(&store, admit("rfq-draft", "later", "0.01"));
+    assert!(run_backup(&copy).unwrap_err().to_string().contains("not empty"));
+
+    let run_restore = |to: &Path| {
+        let args = restore::RestoreArgs { from: copy.clone(), state: to.to_owned() };
+        restore::run(&args, &mut Vec::new())
+    };
+    assert_eq!(run_restore(&again).unwrap(), 0);
+    assert!(run_restore(&again).unwrap_err().to_string().contains("not empty"));
+    assert_eq!(fs::read(again.join("mask.key")).unwrap(), [7; 32]);
+    let restored = open(&again);
+    assert_eq!(restored.status().head, head);
+    let first = decided(&store, admit("rfq-draft", "run-17/price-lookup/1", "0.42"));
+    let same = decided(&restored, admit("rfq-draft", "run-17/price-lookup/1", "0.42"));
+    assert_eq!(first.answer.get(), same.answer.get());
+    drop(restored);
+
+    // what happened to the backup since is noticed
+    let (_, path) = segments(&copy.join("journal")).unwrap().pop().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
+    assert_eq!(run_restore(&dir.path().join("third")).unwrap(), 1, "a cut end");
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(run_restore(&dir.path().join("third")).unwrap(), 0);
+}
+
+const GOLDEN_HEAD: &str = "6325761ac39484e5f1b564173624895e23ce575ab0d8d51a79a486b8acc380f4";
+const GOLDEN_ADMISSION: &str = "adm_01m844dzg0000000000c000wzd";
+
+/// A journal that the first format's Tollgate wrote. It is never made anew: another format gets another file.
+#[test]
+fn format_version_1_is_read() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v1");
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    fs::create_dir(&journal).unwrap();
+    for entry in fs::read_dir(&golden).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), journal.join(entry.file_name())).unwrap();
+    }
+    let (code, text) = verify(dir.path(), Some(GOLDEN_HEAD));
+    assert_eq!(code, 0, "{text}");
+    let ops: Vec<String> = export(dir.path(), None).iter().map(|e| e["op"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ops, ["policy_set.publish", "budget.create", "admit", "admit", "hold.settle"]);
+    assert_eq!(export(dir.path(), Some("2026-11-23T12:00:01Z")).len(), 0);
+
+    let store = open(dir.path());
+    let first = decided(&store, admit("rfq-draft", "run-17/price-lookup/1", "0.42"));
+    assert_eq!((first.id.as_str(), first.decision), (GOLDEN_ADMISSION, Decision::Allow));
+    let denied = decided(&store, admit("rfq-draft", "run-17/price-lookup/2", "4.60"));
+    assert_eq!(denied.codes, ["budget_exceeded"]);
+    let spent = read(&store, |state| {
+        state.accounts_of(&"daily".parse().unwrap()).map(|account| account.sums.spent.to_string()).collect::<Vec<_>>()
+    });
+    assert_eq!(spent, ["0.40"]);
+    assert_eq!(read(&store, |state| state.policy_set().map(|set| set.by.name.clone())).as_deref(), Some("mia"));
+}
