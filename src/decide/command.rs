@@ -7,8 +7,8 @@ use crate::registry::{
 };
 use crate::state::{FirstAnswer, PolicySetHead};
 use crate::vocabulary::{
-    AdmissionId, AgentId, Amount, ApiKeyId, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId, Reason,
-    Unit, Warning,
+    AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId,
+    Reason, Unit, Warning,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -127,7 +127,7 @@ pub struct RaiseCommand {
     /// Which budget.
     pub budget: BudgetId,
     /// The new limit.
-    pub limit: Amount,
+    pub limit: Balance,
     /// Under `each`: which account, in its text form.
     pub account: Option<String>,
     /// Under `each`: every account.

@@ -122,7 +122,7 @@ fn budgets(app: &App, text: &mut String) {
         ("tollgate_budget_spent_units", "Booked in the current window", |usage| usage.spent),
         ("tollgate_budget_held_units", "Set aside in the current window", |usage| usage.held),
         ("tollgate_budget_unsettled_units", "Held by holds that expired without a word", |usage| usage.unsettled),
-        ("tollgate_budget_limit_units", "Limit in force, summed over accounts", |usage| usage.limit_in_force.balance()),
+        ("tollgate_budget_limit_units", "Limit in force, summed over accounts", |usage| usage.limit_in_force),
     ];
     for (name, help, pick) in figures {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
