@@ -675,7 +675,7 @@ fn a_limit_is_not_bound_to_what_a_request_can_name() {
 #[test]
 fn only_covering_budgets_are_found_among_many() {
     let mut index = BudgetIndex::default();
-    let mut insert = |index: &mut BudgetIndex, id: &str, scope: Value| {
+    let insert = |index: &mut BudgetIndex, id: &str, scope: Value| {
         let budget = Arc::new(create(budget(id, json!({"scope": scope})), Timestamp::UNIX_EPOCH).unwrap());
         index.insert(Arc::clone(&budget));
         budget
