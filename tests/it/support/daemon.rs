@@ -1,8 +1,9 @@
 //! A daemon on a fresh state directory. It runs on a thread of its own and is drained when it is dropped.
 
 use super::caller::Caller;
+use jiff::Timestamp;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -127,6 +128,17 @@ impl Daemon {
     /// Its clock.
     pub(crate) fn clock(&self) -> &ManualClock {
         &self.clock
+    }
+
+    /// The time that it goes by.
+    pub(crate) fn now(&self) -> Timestamp {
+        use tollgate::clock::Clock as _;
+        self.clock.wall()
+    }
+
+    /// Its directories.
+    pub(crate) fn dir(&self) -> &Path {
+        self.setup.as_ref().unwrap().dir.path()
     }
 
     /// The first admin.
