@@ -91,7 +91,7 @@ pub fn run(args: &BudgetArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         BudgetCommand::Show { id } => client.get(&path(id))?.ok()?,
         BudgetCommand::Apply { file } => {
             let budgets = read_budgets(file)?;
-            client.send("POST", "/api/v1/budgets/apply", Some(&json!({"budgets": budgets})), None)?.ok()?
+            client.send("PUT", "/api/v1/budgets", Some(&json!({"budgets": budgets})), None)?.ok()?
         }
         BudgetCommand::Raise { id, limit, reason, account, all, evidence, ends_at, permanent, idempotency_key } => {
             let mut body = json!({"limit": limit, "reason": reason, "idempotency_key": idempotency_key});
