@@ -127,7 +127,7 @@ fn list(out: &mut dyn Write, budgets: &[Value]) -> std::io::Result<()> {
     let mut rows = Vec::new();
     for budget in budgets {
         let figures = |usage: &Value| {
-            ["/spent", "/held", "/unsettled", "/remaining", "/limit_in_force", "/resets_at"].map(|at| field(usage, at))
+            ["/spent", "/held", "/unsettled", "/remaining", "/limit_in_force", "/window/end"].map(|at| field(usage, at))
         };
         let start = |account: String| {
             vec![account, field(budget, "/unit"), field(budget, "/window/kind"), field(budget, "/enforcement")]
