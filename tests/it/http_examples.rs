@@ -5,7 +5,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Runs an example, unless its program is missing here; where `TOLLGATE_REQUIRE` names the program, that is a failure.
-fn run(daemon: &Daemon, program: &str, needs: &str, file: &str, key: &str, environment: &[(&str, &str)]) -> Option<Output> {
+fn run(
+    daemon: &Daemon,
+    program: &str,
+    needs: &str,
+    file: &str,
+    key: &str,
+    environment: &[(&str, &str)],
+) -> Option<Output> {
     let found = Command::new(needs).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
         let required = std::env::var("TOLLGATE_REQUIRE").unwrap_or_default();
