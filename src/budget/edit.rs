@@ -30,6 +30,21 @@ pub enum BudgetError {
     Overflow,
 }
 
+impl BudgetError {
+    /// The same as faults of fields, for a budget that stands at this place in a larger document.
+    pub fn at(self, pointer: &str) -> Vec<FieldFault> {
+        let inside = |at: &str, message: String| FieldFault::at(format!("{pointer}{at}"), message);
+        match self {
+            Self::Fields(faults) => faults.into_iter().map(|fault| inside(&fault.pointer, fault.message)).collect(),
+            Self::Fixed(fields) => fields
+                .into_iter()
+                .map(|field| inside(&format!("/{field}"), "never changes: make a new budget".to_owned()))
+                .collect(),
+            other => vec![inside("/id", other.to_string())],
+        }
+    }
+}
+
 /// Every fault, for a log or a terminal.
 fn in_one_line(faults: &[FieldFault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
