@@ -2,6 +2,9 @@
 
 mod kill;
 mod load;
+mod policies;
 mod process;
 mod race;
 mod races;
+mod time;
+mod ways_out;
