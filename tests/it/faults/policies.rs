@@ -94,6 +94,34 @@ fn others_do_not_notice_a_policy_that_loops() {
     }
 }
 
+/// A batch that takes long to judge lets the worker's other connections in between. Seen to fail with `admit_batch` judging
+/// all of it in one go.
+#[test]
+fn others_do_not_notice_a_batch_that_takes_long() {
+    let daemon = Daemon::with()
+        .file("policies/agents/loops.rego", &format!("package tollgate.agents.loops\n\n{LOOP}"))
+        .config(|config| {
+            config.policy.quarantine_after = u32::MAX;
+            config.http.workers = 1;
+        })
+        .start();
+    let items: Vec<_> = (0..200).map(|n| body_of("loops", &format!("{n}"))).collect();
+    let beside = std::thread::scope(|scope| {
+        let batch =
+            scope.spawn(|| daemon.admin().post("/api/v1/admissions/batch", &json!({"items": items})).expect(200));
+        let nobody = daemon.nobody();
+        let mut beside = 0;
+        while !batch.is_finished() {
+            nobody.get("/healthz").expect(200);
+            beside += 1;
+        }
+        let batch = batch.join().unwrap();
+        assert!(batch["items"].as_array().unwrap().iter().all(|item| item["answer"]["decision"] == "deny"));
+        beside
+    });
+    assert!(beside > 50, "while 200 were judged, {beside} others were answered");
+}
+
 /// The set in force, what was refused, and that the agent is still permitted by the former.
 struct Seen {
     digest: Value,

@@ -26,6 +26,8 @@ pub(super) fn race<T: Send>(daemon: &Daemon, n: usize, act: impl Fn(usize, &Call
 
 /// An admission asked for while something else went on.
 pub(super) struct Asked {
+    /// How often the same caller was told before it that policy changed twice.
+    pub(super) turned_away: usize,
     /// How many of the steps had been answered when it was sent.
     pub(super) sent_after: usize,
     /// And when its answer had come.
@@ -49,17 +51,20 @@ pub(super) fn while_asking(
                 let caller = daemon.admin();
                 scope.spawn(move || {
                     let _ends = EndOnPanic(done);
-                    let mut asked = Vec::new();
+                    let (mut asked, mut turned_away) = (Vec::new(), 0);
                     while !done.load(Ordering::SeqCst) {
                         let body = body(&format!("{n}-{}", asked.len()));
                         let sent_after = steps.load(Ordering::SeqCst);
                         let answer = caller.admit(&body);
                         answers.fetch_add(1, Ordering::SeqCst);
                         // changed twice while it was judged: asked again under the same key
-                        if answer.status() != 503 {
-                            let answered_after = steps.load(Ordering::SeqCst);
-                            asked.push(Asked { sent_after, answered_after, answer: answer.expect(200) });
+                        if answer.status() == 503 {
+                            answer.problem(503, "stale_policy");
+                            turned_away += 1;
+                            continue;
                         }
+                        let answered_after = steps.load(Ordering::SeqCst);
+                        asked.push(Asked { turned_away, sent_after, answered_after, answer: answer.expect(200) });
                     }
                     asked
                 })
