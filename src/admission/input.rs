@@ -2,7 +2,7 @@
 
 use super::request::{Kind, Request};
 use crate::registry::{Agent, Mode};
-use crate::vocabulary::{AgentId, Amount, Balance, BudgetId, Unit};
+use crate::vocabulary::{AgentId, Balance, BudgetId, Unit};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ pub struct BudgetAdvice {
     /// What it counts.
     pub unit: Unit,
     /// The limit in force.
-    pub limit: Amount,
+    pub limit: Balance,
     /// What is left.
     pub remaining: Balance,
     /// When its window ends; `null` for a lifetime or rolling one.

@@ -1,13 +1,13 @@
 //! Accounts: one budget in one window, and for one value of each of its `each` dimensions.
 
+use super::alert::Fired;
 use super::definition::Budget;
-use super::scope::{Dimension, Facts};
 use super::window::Window;
 use crate::vocabulary::{Balance, BudgetId, Unit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
 /// Where accounts are kept.
@@ -36,7 +36,6 @@ fn nothing() -> Arc<str> {
     Arc::from("")
 }
 
-#[expect(clippy::ptr_arg, reason = "serde hands over a reference to the field")]
 fn is_nothing(text: &Arc<str>) -> bool {
     text.is_empty()
 }
@@ -45,30 +44,6 @@ impl fmt::Display for AccountKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.each.is_empty() { f.write_str(&self.window) } else { write!(f, "{}/{}", self.window, self.each) }
     }
-}
-
-/// The account's part that `each` makes; `Err` names the dimensions that the request lacks.
-pub(super) fn each_label(each: &[Dimension], facts: &Facts<'_>) -> Result<Arc<str>, Vec<Dimension>> {
-    let lacking: Vec<Dimension> = each.iter().copied().filter(|dimension| facts.get(*dimension).is_none()).collect();
-    if !lacking.is_empty() {
-        return Err(lacking);
-    }
-    let mut label = String::new();
-    for dimension in each {
-        let comma = if label.is_empty() { "" } else { "," };
-        let value = facts.get(*dimension).unwrap_or_default();
-        let _ = write!(label, "{comma}{}=", dimension.as_str());
-        // What separates the parts is escaped in their values, so that no agent can pass for another's account.
-        for letter in value.chars() {
-            match letter {
-                ',' | '=' | '%' | '/' => {
-                    let _ = write!(label, "%{:02X}", u32::from(letter));
-                }
-                other => label.push(other),
-            }
-        }
-    }
-    Ok(label.into())
 }
 
 /// Sums of one bucket of a rolling window.
@@ -106,20 +81,7 @@ pub struct Account {
     pub buckets: BTreeMap<i64, Bucket>,
     /// Thresholds that were alerted on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub alerted: Vec<u32>,
-}
-
-/// A budget's alert threshold was crossed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alert {
-    /// The budget.
-    pub budget: BudgetId,
-    /// The account, in its text form.
-    pub account: String,
-    /// The threshold, in percent of the limit in force.
-    pub percent: u32,
-    /// When.
-    pub at: Timestamp,
+    pub alerts: Vec<Fired>,
 }
 
 /// A sum outgrew 128 bits.
@@ -127,7 +89,7 @@ pub struct Alert {
 pub(super) struct Overflow;
 
 /// What changes in one account.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) spent: Balance,
     pub(super) held: Balance,
@@ -138,7 +100,7 @@ impl Account {
     /// An unused one.
     pub(super) fn new(key: AccountKey, budget: &Budget, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
         let unit = budget.spec.unit.clone();
-        Self { key, unit, start, end, sums: Bucket::default(), buckets: BTreeMap::new(), alerted: Vec::new() }
+        Self { key, unit, start, end, sums: Bucket::default(), buckets: BTreeMap::new(), alerts: Vec::new() }
     }
 
     /// Its sums at `now`.
@@ -157,6 +119,9 @@ impl Account {
     /// Books a change into it. `bucket` is the rolling bucket of the hold's placing: one that has left the window counts
     /// nowhere any more, so a change to it is none.
     pub(super) fn change(&mut self, change: Change, bucket: Option<i64>, oldest: Option<i64>) -> Result<(), Overflow> {
+        if change == Change::default() {
+            return Ok(());
+        }
         let sums = match (bucket, oldest) {
             (Some(bucket), Some(oldest)) => {
                 self.buckets.retain(|index, _| *index >= oldest);

@@ -1,13 +1,17 @@
 //! Does it fit? [`assess`] looks at every matching budget and changes nothing; [`place`] sets aside what it found to fit,
 //! on all of them.
 
-use super::account::{Account, AccountKey, Accounts, Alert, Change, Figures, each_label};
+use super::account::{Account, AccountKey, Accounts, Change, Figures};
+use super::alert::{Alert, check_alerts};
 use super::definition::{Budget, Enforcement};
 use super::edit::BudgetError;
 use super::hold::{Hold, HoldLine, HoldState};
+use super::label::each_label;
 use super::raise::limit_in_force;
 use super::scope::{Dimension, Facts};
+use super::wait::{Wait, until_it_fits};
 use super::window::Window;
+use super::words;
 use crate::vocabulary::{AdmissionId, AgentId, Amount, Balance, BudgetId, Code, HoldId, Reason, Source, Unit, Warning};
 use jiff::Timestamp;
 use serde_json::json;
@@ -26,11 +30,16 @@ pub struct Assessment {
 
 /// What is asked of one account.
 #[derive(Debug)]
-struct Demand {
-    budget: Arc<Budget>,
-    account: Account,
-    asked: Amount,
-    limit: Amount,
+pub(super) struct Demand {
+    pub(super) budget: Arc<Budget>,
+    pub(super) account: Account,
+    /// Nothing has used the account yet.
+    fresh: bool,
+    pub(super) asked: Amount,
+    /// The limit in force.
+    pub(super) limit: Balance,
+    /// What was left before.
+    pub(super) remaining: Balance,
 }
 
 /// One budget's share of a hold that was placed.
@@ -71,12 +80,18 @@ pub fn assess(
 ) -> Assessment {
     let mut assessment = Assessment::default();
     for budget in budgets {
-        match demand(now, facts, estimate, budget, accounts) {
-            Ok(demand) => {
+        let spec = &budget.spec;
+        let asked = asked(budget, estimate);
+        if asked.is_none() && spec.require_estimate {
+            assessment.reasons.push(estimate_missing(budget));
+        }
+        match each_label(&spec.each, facts) {
+            Ok(each) => {
+                let demand = demand(now, budget, each, asked.unwrap_or_default(), accounts);
                 judge(now, &demand, &mut assessment);
                 assessment.demands.push(demand);
             }
-            Err(reason) => assessment.reasons.push(reason),
+            Err(lacking) => assessment.reasons.push(dimension_missing(budget, &lacking, facts)),
         }
     }
     assessment
@@ -86,7 +101,7 @@ pub fn assess(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Available {
     /// The limit in force.
-    pub limit: Amount,
+    pub limit: Balance,
     /// What is left of it.
     pub remaining: Balance,
     /// When its window ends, in its own zone.
@@ -101,9 +116,8 @@ pub fn available(
     accounts: &dyn Accounts,
 ) -> Option<Available> {
     let each = each_label(&budget.spec.each, facts).ok()?;
-    let (account, limit) = standing(now, budget, each, accounts);
-    let figures = account.figures(&budget.spec.window, now);
-    Some(Available { limit, remaining: remaining(budget, limit, &figures), resets_at: resets_at(budget, &account) })
+    let Demand { account, limit, remaining, .. } = demand(now, budget, each, Amount::ZERO, accounts);
+    Some(Available { limit, remaining, resets_at: resets_at(budget, &account) })
 }
 
 /// What `calls` counts by itself: one, unless the estimate names more.
@@ -112,28 +126,14 @@ fn asked(budget: &Budget, estimate: &BTreeMap<Unit, Amount>) -> Option<Amount> {
     if budget.spec.unit.as_str() == "calls" { Some(named.unwrap_or(Amount::ONE).max(Amount::ONE)) } else { named }
 }
 
-fn demand(
-    now: Timestamp,
-    facts: &Facts<'_>,
-    estimate: &BTreeMap<Unit, Amount>,
-    budget: &Arc<Budget>,
-    accounts: &dyn Accounts,
-) -> Result<Demand, Reason> {
-    let each = each_label(&budget.spec.each, facts).map_err(|lacking| dimension_missing(budget, &lacking))?;
-    let asked = asked(budget, estimate);
-    if asked.is_none() && budget.spec.require_estimate {
-        return Err(estimate_missing(budget));
-    }
-    let (account, limit) = standing(now, budget, each, accounts);
-    Ok(Demand { budget: Arc::clone(budget), account, asked: asked.unwrap_or(Amount::ZERO), limit })
-}
-
-/// The account that counts now, and the limit in force for it.
-fn standing(now: Timestamp, budget: &Budget, each: Arc<str>, accounts: &dyn Accounts) -> (Account, Amount) {
+/// The account that counts now, what is left of it, and what is asked of it.
+fn demand(now: Timestamp, budget: &Arc<Budget>, each: Arc<str>, asked: Amount, accounts: &dyn Accounts) -> Demand {
     let span = budget.spec.window.span(now);
     let key = AccountKey { budget: budget.id().clone(), window: span.label.as_str().into(), each };
     let limit = limit_in_force(budget, &key, now);
-    let account = accounts.account(&key).cloned().unwrap_or_else(|| {
+    let found = accounts.account(&key).cloned();
+    let fresh = found.is_none();
+    let account = found.unwrap_or_else(|| {
         let start = if matches!(budget.spec.window, Window::Rolling { .. }) {
             None
         } else {
@@ -141,56 +141,60 @@ fn standing(now: Timestamp, budget: &Budget, each: Arc<str>, accounts: &dyn Acco
         };
         Account::new(key, budget, start, span.end)
     });
-    (account, limit)
+    let remaining = remaining(budget, limit, &account.figures(&budget.spec.window, now));
+    Demand { budget: Arc::clone(budget), account, fresh, asked, limit, remaining }
 }
 
-fn dimension_missing(budget: &Budget, lacking: &[Dimension]) -> Reason {
-    let names: Vec<&str> = lacking.iter().map(|dimension| dimension.as_str()).collect();
-    let message = format!(
-        "Budget {} counts for each {} by itself, and the request names none.",
-        budget.id(),
-        names.join(" and ").replace('_', " ")
-    );
-    let target = lacking.first().map_or("field:/run/id", |dimension| dimension.remedy_target());
+/// A team is missing in the registry, everything else in the request.
+fn dimension_missing(budget: &Budget, lacking: &[Dimension], facts: &Facts<'_>) -> Reason {
+    let what = |dimension: &Dimension| match dimension {
+        Dimension::Team => "the agent has no team in the registry".to_owned(),
+        Dimension::EntityType => "the request names no entity".to_owned(),
+        other => format!("the request names no {}", other.in_words()),
+    };
+    let each: Vec<&str> = budget.spec.each.iter().map(|dimension| dimension.in_words()).collect();
+    let why: Vec<String> = lacking.iter().map(what).collect();
+    let message = format!("Budget {} counts by {}, and {}.", budget.id(), each.join(" and "), why.join(", and "));
+    let target = match lacking.first() {
+        Some(Dimension::Team) => format!("agent:{}", facts.agent),
+        Some(Dimension::Agent) => "field:/agent/id".to_owned(),
+        Some(Dimension::EntityType) => "field:/entity/type".to_owned(),
+        Some(Dimension::Action) => "field:/action/name".to_owned(),
+        Some(Dimension::Run) | None => "field:/run/id".to_owned(),
+    };
     let mut reason = Reason::of(Code::MissingData, message, target);
+    let names: Vec<&str> = lacking.iter().map(|dimension| dimension.as_str()).collect();
     reason.details = Some(json!({"budget": budget.id(), "missing": names}));
     reason
 }
 
 fn estimate_missing(budget: &Budget) -> Reason {
     let unit = &budget.spec.unit;
-    let message = format!("Budget {} wants an estimate in {unit}, and the request has none.", budget.id());
+    let message = format!("Budget {} requires an estimate in {unit}, and the request has none.", budget.id());
     let mut reason = Reason::of(Code::MissingData, message, "field:/estimate");
     reason.details = Some(json!({"budget": budget.id(), "unit": unit}));
     reason
 }
 
 /// What is left of a limit. What does not fit 128 bits leaves nothing.
-pub(super) fn remaining(budget: &Budget, limit: Amount, figures: &Figures) -> Balance {
+pub(super) fn remaining(budget: &Budget, limit: Balance, figures: &Figures) -> Balance {
     let unsettled = if budget.spec.count_unsettled { figures.unsettled } else { Balance::ZERO };
     let left = |balance: Balance, less: Balance| balance.checked_sub(less);
-    left(limit.balance(), figures.spent)
+    left(limit, figures.spent)
         .and_then(|balance| left(balance, figures.held))
         .and_then(|balance| left(balance, unsettled))
         .unwrap_or(Balance::from_nanos(i128::MIN))
 }
 
+/// A hard budget denies, a soft one warns; both with the same words and figures.
 fn judge(now: Timestamp, demand: &Demand, assessment: &mut Assessment) {
-    let budget = &demand.budget;
-    let figures = demand.account.figures(&budget.spec.window, now);
-    let remaining = remaining(budget, demand.limit, &figures);
     // Nothing left denies also what does not name the unit: leaving the estimate out is no way around.
-    if demand.asked.balance() <= remaining && remaining > Balance::ZERO {
+    if demand.asked.balance() <= demand.remaining && demand.remaining > Balance::ZERO {
         return;
     }
-    let short_by = demand.asked.balance().checked_sub(remaining).unwrap_or(Balance::from_nanos(i128::MAX));
-    let resets_at = resets_at(budget, &demand.account);
-    let details = json!({
-        "budget": budget.id(), "account": demand.account.key.to_string(), "unit": budget.spec.unit,
-        "asked": demand.asked, "remaining": remaining, "short_by": short_by,
-        "limit": demand.limit, "resets_at": resets_at,
-    });
-    let message = message(demand, remaining, resets_at.as_deref());
+    let wait: Wait = until_it_fits(demand, now);
+    let (message, details) = (words::exceeded(demand, &wait), words::details(demand, &wait));
+    let budget = &demand.budget;
     if budget.spec.enforcement == Enforcement::Soft {
         assessment.warnings.push(Warning {
             code: Code::BudgetExceeded.as_str().to_owned(),
@@ -202,49 +206,14 @@ fn judge(now: Timestamp, demand: &Demand, assessment: &mut Assessment) {
         return;
     }
     let mut reason = Reason::of(Code::BudgetExceeded, message, format!("budget:{}", budget.id()));
-    reason.retry_at = passes_at(now, demand, resets_at);
+    reason.retry_at = wait.retry_at.map(|at| budget.spec.window.local(at));
     reason.details = Some(details);
     assessment.reasons.push(reason);
 }
 
-/// `USD` for usd; other units as they are.
-fn shown(unit: &Unit) -> String {
-    if unit.as_str() == "usd" { "USD".to_owned() } else { unit.to_string() }
-}
-
-fn message(demand: &Demand, remaining: Balance, resets_at: Option<&str>) -> String {
-    let spec = &demand.budget.spec;
-    let unit = shown(&spec.unit);
-    let each = &demand.account.key.each;
-    let whose = if each.is_empty() { spec.scope.describe() } else { format!("{} ({each})", spec.scope.describe()) };
-    let kind = spec.window.adjective();
-    let end = resets_at.map_or_else(String::new, |at| format!("; it resets at {at}"));
-    format!("{kind} budget of {whose}: {} {unit} asked, {remaining} {unit} left{end}.", demand.asked)
-}
-
+/// When its window ends, in its own zone.
 pub(super) fn resets_at(budget: &Budget, account: &Account) -> Option<String> {
     account.end.map(|end| budget.spec.window.local(end))
-}
-
-/// When the ask would fit by itself: at the window's end, or when enough of a rolling window has left; never where it is
-/// above the budget's own limit.
-fn passes_at(now: Timestamp, demand: &Demand, resets_at: Option<String>) -> Option<String> {
-    let spec = &demand.budget.spec;
-    if demand.asked > spec.limit || spec.limit == Amount::ZERO {
-        return None;
-    }
-    let Some(oldest) = spec.window.oldest_bucket(now) else { return resets_at };
-    let buckets: Vec<i64> = demand.account.buckets.range(oldest..).map(|(index, _)| *index).collect();
-    let fits = |at: Timestamp| {
-        let figures = demand.account.figures(&spec.window, at);
-        let left = remaining(&demand.budget, spec.limit, &figures);
-        left > Balance::ZERO && demand.asked.balance() <= left
-    };
-    buckets
-        .into_iter()
-        .filter_map(|bucket| spec.window.bucket_leaves(bucket))
-        .find(|at| fits(*at))
-        .map(|at| at.to_string())
 }
 
 /// Sets aside what was asked of every account. Call it only where the assessment has no reasons.
@@ -266,8 +235,8 @@ pub fn place(
         let bucket = window.bucket(now);
         let change = Change { held: demand.asked.balance(), ..Change::default() };
         demand.account.change(change, bucket, window.oldest_bucket(now)).map_err(|_| BudgetError::Overflow)?;
-        for alert in crossed(&demand.budget, &mut demand.account, demand.limit, now) {
-            warnings.push(alert_warning(&demand.budget, &alert));
+        for alert in check_alerts(&demand.budget, &mut demand.account, now) {
+            warnings.push(alert_warning(&alert));
             alerts.push(alert);
         }
         let figures = demand.account.figures(window, now);
@@ -280,7 +249,11 @@ pub fn place(
         });
         let unit = demand.budget.spec.unit.clone();
         lines.push(HoldLine { account: demand.account.key.clone(), unit, held: demand.asked, bucket });
-        after.push(demand.account);
+        // One that was used before and holds no more than it did needs no after-value; a new one does, since the hold may
+        // yet be settled on it.
+        if demand.fresh || accounts.account(&demand.account.key) != Some(&demand.account) {
+            after.push(demand.account);
+        }
     }
     // Nothing is kept before everything fitted.
     after.into_iter().for_each(|account| accounts.put_account(account));
@@ -289,35 +262,13 @@ pub fn place(
     Ok(Placed { hold, held, alerts, warnings })
 }
 
-/// Thresholds that what is spent and held has reached, each once per account. A rolling window never ends, so there a
-/// threshold is armed again once it is no longer reached.
-pub(super) fn crossed(budget: &Budget, account: &mut Account, limit: Amount, now: Timestamp) -> Vec<Alert> {
-    let figures = account.figures(&budget.spec.window, now);
-    let used = figures.spent.checked_add(figures.held).unwrap_or(Balance::from_nanos(i128::MAX));
-    let reached = |percent: &u32| {
-        used > Balance::ZERO
-            && used.nanos().saturating_mul(100) >= limit.balance().nanos().saturating_mul(i128::from(*percent))
-    };
-    if matches!(budget.spec.window, Window::Rolling { .. }) {
-        account.alerted.retain(|percent| reached(percent));
-    }
-    let mut alerts = Vec::new();
-    for percent in &budget.spec.alert_at_percent {
-        if reached(percent) && !account.alerted.contains(percent) {
-            account.alerted.push(*percent);
-            let account = account.key.to_string();
-            alerts.push(Alert { budget: budget.id().clone(), account, percent: *percent, at: now });
-        }
-    }
-    alerts
-}
-
-fn alert_warning(budget: &Budget, alert: &Alert) -> Warning {
+fn alert_warning(alert: &Alert) -> Warning {
+    let percent = alert.percent.unwrap_or_default();
     Warning {
         code: "budget_alert".to_owned(),
         source: Source::Budget,
-        message: format!("Budget {} has reached {} % of its limit.", budget.id(), alert.percent),
+        message: format!("Budget {} has reached {percent} % of its limit.", alert.budget),
         rule: None,
-        details: Some(json!({"budget": alert.budget, "account": alert.account, "percent": alert.percent})),
+        details: Some(json!({"budget": alert.budget, "account": alert.account, "percent": percent})),
     }
 }

@@ -88,6 +88,13 @@ pub struct Hold {
     pub release: Option<Release>,
 }
 
+impl Hold {
+    /// Whether its time has come, and nothing else came first.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.state == HoldState::Pending && self.expires_at <= now
+    }
+}
+
 /// Why a hold does not change so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefusal {
@@ -109,6 +116,9 @@ pub enum HoldRefusal {
     /// It would live too long.
     #[error("a hold lives 24 hours in all at most: this one until {0}")]
     TooLong(Timestamp),
+    /// An account that it counts against is not there: nothing is booked.
+    #[error("its account {0} is not there")]
+    AccountMissing(String),
     /// A sum outgrew 128 bits.
     #[error("a sum of one of its budgets does not fit")]
     Overflow,

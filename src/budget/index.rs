@@ -3,6 +3,7 @@
 
 use super::definition::Budget;
 use super::scope::{Dimension, Facts};
+use crate::vocabulary::BudgetId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use std::sync::Arc;
 type ScopeValues = [Option<Box<str>>; 5];
 
 /// Budgets by scope.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct BudgetIndex {
-    /// How many scopes use each set of dimensions.
+    /// How many budgets use each set of dimensions.
     masks: BTreeMap<u8, usize>,
-    budgets: HashMap<ScopeValues, Vec<Arc<Budget>>>,
+    budgets: HashMap<ScopeValues, BTreeMap<BudgetId, Arc<Budget>>>,
 }
 
 fn values(get: impl Fn(Dimension) -> Option<Box<str>>) -> ScopeValues {
@@ -26,20 +27,21 @@ fn mask(values: &ScopeValues) -> u8 {
 }
 
 impl BudgetIndex {
-    /// Takes a budget in.
+    /// Takes a budget in, in the place of its earlier revision.
     pub fn insert(&mut self, budget: Arc<Budget>) {
         let values = values(|dimension| budget.spec.scope.get(dimension).map(Into::into));
-        *self.masks.entry(mask(&values)).or_default() += 1;
-        self.budgets.entry(values).or_default().push(budget);
+        let mask = mask(&values);
+        let replaced = self.budgets.entry(values).or_default().insert(budget.id().clone(), budget);
+        if replaced.is_none() {
+            *self.masks.entry(mask).or_default() += 1;
+        }
     }
 
     /// Takes it out.
     pub fn remove(&mut self, budget: &Budget) {
         let values = values(|dimension| budget.spec.scope.get(dimension).map(Into::into));
         let Some(budgets) = self.budgets.get_mut(&values) else { return };
-        let before = budgets.len();
-        budgets.retain(|kept| kept.id() != budget.id());
-        let removed = before - budgets.len();
+        let removed = usize::from(budgets.remove(budget.id()).is_some());
         if budgets.is_empty() {
             self.budgets.remove(&values);
         }
@@ -61,7 +63,7 @@ impl BudgetIndex {
                 continue;
             }
             let wanted = values(|dimension| if bit(dimension) { facts.get(dimension).map(Into::into) } else { None });
-            matching.extend(self.budgets.get(&wanted).into_iter().flatten().cloned());
+            matching.extend(self.budgets.get(&wanted).into_iter().flat_map(BTreeMap::values).cloned());
         }
         matching.sort_by(|a, b| a.id().cmp(b.id()));
         matching

@@ -1,10 +1,11 @@
 //! Raises: a higher limit for a while, with the reason it was worth it.
 
 use super::account::AccountKey;
-use super::definition::Budget;
+use super::definition::{Budget, FieldFault, limit_fault};
 use super::edit::BudgetError;
+use super::label;
 use super::window::Window;
-use crate::vocabulary::{Amount, RaiseId};
+use crate::vocabulary::{Balance, RaiseId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ pub struct Raise {
     /// Its id.
     pub id: RaiseId,
     /// The new limit.
-    pub limit: Amount,
+    pub limit: Balance,
     /// Under `each`: which account (`agent=rfq-draft`); absent for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -55,7 +56,7 @@ pub struct RaiseRequest<'a> {
     /// Its id to be.
     pub id: RaiseId,
     /// The new limit.
-    pub limit: Amount,
+    pub limit: Balance,
     /// Under `each`: which account.
     pub account: Option<&'a str>,
     /// Under `each`: every account.
@@ -84,13 +85,9 @@ impl Raise {
 }
 
 /// The limit in force of one account: the highest of the budget's own and its raises in force.
-pub fn limit_in_force(budget: &Budget, key: &AccountKey, now: Timestamp) -> Amount {
+pub fn limit_in_force(budget: &Budget, key: &AccountKey, now: Timestamp) -> Balance {
     let raises = budget.raises.iter().filter(|raise| raise.in_force(now) && raise.lifts(&key.each));
-    raises.map(|raise| raise.limit).fold(budget.spec.limit, Amount::max)
-}
-
-fn invalid<T>(pointer: &str, message: &str) -> Result<T, BudgetError> {
-    Err(BudgetError::Invalid { pointer: pointer.to_owned(), message: message.to_owned() })
+    raises.map(|raise| raise.limit).fold(budget.spec.limit, Balance::max)
 }
 
 /// The budget with one more raise.
@@ -98,23 +95,23 @@ pub fn raise(budget: &Budget, request: &RaiseRequest<'_>, now: Timestamp) -> Res
     if budget.deleted_at.is_some() {
         return Err(BudgetError::Deleted);
     }
-    if request.limit <= budget.spec.limit {
-        return invalid("/limit", "names the new limit, so it must be above the budget's own");
+    let mut faults = Vec::new();
+    faults.extend(limit_fault(request.limit));
+    if faults.is_empty() && request.limit <= budget.spec.limit {
+        let own = budget.spec.limit;
+        faults.push(FieldFault::at(
+            "/limit",
+            format!("must be above the budget's own limit, {own}: it is the new limit"),
+        ));
     }
     if request.reason.trim().is_empty() {
-        return invalid("/reason", "must say why");
+        faults.push(FieldFault::at("/reason", "must say why"));
     }
-    let account = match (budget.spec.each.is_empty(), request.account, request.all) {
-        (true, None, _) => None,
-        (true, Some(_), _) => return invalid("/account", "this budget has one account only: leave it out"),
-        (false, Some(_), true) => return invalid("/all", "name one account, or all of them, not both"),
-        (false, None, false) => {
-            return invalid("/account", "name the account, such as \"agent=rfq-draft\", or say \"all\": true");
-        }
-        (false, None, true) => None,
-        (false, Some(account), false) => Some(known_account(budget, account)?),
-    };
-    let ends_at = end(&budget.spec.window, request, now)?;
+    let account = account(budget, request, &mut faults);
+    let ends_at = end(&budget.spec.window, request, now, &mut faults);
+    if !faults.is_empty() {
+        return Err(BudgetError::Fields(faults));
+    }
     let raise = Raise {
         id: request.id.clone(),
         limit: request.limit,
@@ -128,50 +125,69 @@ pub fn raise(budget: &Budget, request: &RaiseRequest<'_>, now: Timestamp) -> Res
     };
     let mut after = Budget { updated_at: now, revision: budget.revision + 1, ..budget.clone() };
     if after.raises.len() >= RAISES_KEPT {
-        match after.raises.iter().position(|raise| !raise.in_force(now)) {
-            Some(over) => drop(after.raises.remove(over)),
-            None => return invalid("", "this budget has 100 raises in force; withdraw some, or write a higher limit"),
-        }
+        let over = after.raises.iter().position(|raise| !raise.in_force(now));
+        after.raises.remove(over.ok_or(BudgetError::TooManyRaises(RAISES_KEPT))?);
     }
     after.raises.push(raise.clone());
     Ok((after, raise))
 }
 
-/// The label must be made of the budget's own dimensions, in their order.
-fn known_account(budget: &Budget, account: &str) -> Result<String, BudgetError> {
-    let names: Vec<&str> = account.split(',').map(|part| part.split_once('=').map_or("", |(name, _)| name)).collect();
-    let wanted: Vec<&str> = budget.spec.each.iter().map(|dimension| dimension.as_str()).collect();
-    if names == wanted {
-        Ok(account.to_owned())
-    } else {
-        let example: Vec<String> = wanted.iter().map(|name| format!("{name}=…")).collect();
-        invalid("/account", &format!("must be of the form {:?}", example.join(",")))
+/// The one account that it is for, as accounts are labelled; `None` for all of them.
+fn account(budget: &Budget, request: &RaiseRequest<'_>, faults: &mut Vec<FieldFault>) -> Option<String> {
+    let each = &budget.spec.each;
+    match (request.account, request.all) {
+        (Some(_), true) => faults.push(FieldFault::at("/all", "name one account, or all of them, not both")),
+        (Some(_), false) if each.is_empty() => {
+            faults.push(FieldFault::at("/account", "must be absent: the budget has one account"));
+        }
+        (None, false) if !each.is_empty() => {
+            faults.push(FieldFault::at("/account", "is required: the budget has many accounts; or set all to true"));
+        }
+        (Some(account), false) => {
+            let label = label::canonical(account, each);
+            if label.is_none() {
+                let names: Vec<String> = each.iter().map(|dimension| format!("{}=…", dimension.as_str())).collect();
+                faults.push(FieldFault::at("/account", format!("must be \"{}\"", names.join(","))));
+            }
+            return label;
+        }
+        (None, _) => {}
     }
+    None
 }
 
-fn end(window: &Window, request: &RaiseRequest<'_>, now: Timestamp) -> Result<Option<Timestamp>, BudgetError> {
+fn end(window: &Window, request: &RaiseRequest<'_>, now: Timestamp, faults: &mut Vec<FieldFault>) -> Option<Timestamp> {
     match (request.ends_at, request.permanent) {
-        (Some(_), true) => invalid("/permanent", "either it ends or it is permanent"),
-        (Some(end), false) if end <= now => invalid("/ends_at", "is over already"),
-        (Some(end), false) => Ok(Some(end)),
-        (None, true) => Ok(None),
+        (Some(_), true) => faults.push(FieldFault::at("/permanent", "either it ends or it is permanent")),
+        (Some(end), false) if end <= now => faults.push(FieldFault::at("/ends_at", "must be in the future")),
+        (Some(end), false) => return Some(end),
+        (None, true) => {}
         (None, false) => match window {
             Window::Lifetime => {
-                invalid("/ends_at", "a lifetime has no end of its own: name one, or say \"permanent\": true")
+                faults.push(FieldFault::at("/ends_at", "is required: the window never ends; or set permanent to true"))
             }
+            // What is used now has left the window by then.
             Window::Rolling { length_s } => {
-                now.checked_add(SignedDuration::from_secs(i64::from(*length_s))).map(Some).or(Ok(Some(Timestamp::MAX)))
+                let length = SignedDuration::from_secs(i64::from(*length_s));
+                return Some(now.checked_add(length).unwrap_or(Timestamp::MAX));
             }
-            calendar => Ok(calendar.span(now).end),
+            calendar => return Some(calendar.span(now).end.unwrap_or(Timestamp::MAX)),
         },
     }
+    None
 }
 
-/// The budget with one raise withdrawn.
+/// The budget with one raise withdrawn. Withdrawn again, it stays as it is.
 pub fn withdraw(budget: &Budget, id: &RaiseId, by: &str, reason: &str, now: Timestamp) -> Result<Budget, BudgetError> {
+    if budget.deleted_at.is_some() {
+        return Err(BudgetError::Deleted);
+    }
     let mut after = Budget { updated_at: now, revision: budget.revision + 1, ..budget.clone() };
     let found = after.raises.iter_mut().find(|raise| raise.id == *id);
     let raise = found.ok_or_else(|| BudgetError::NoSuchRaise(id.clone()))?;
+    if raise.withdrawn.is_some() {
+        return Ok(budget.clone());
+    }
     if !raise.in_force(now) {
         return Err(BudgetError::RaiseOver(id.clone()));
     }

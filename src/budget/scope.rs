@@ -2,7 +2,6 @@
 
 use crate::vocabulary::{ActionName, AgentId, EntityType, RunId, TeamId};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write;
 
 /// One of the five ways to cut spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,13 +34,11 @@ impl Dimension {
         }
     }
 
-    /// The field of a request that would supply it.
-    pub const fn remedy_target(self) -> &'static str {
+    /// In a sentence.
+    pub const fn in_words(self) -> &'static str {
         match self {
-            Self::Team | Self::Agent => "field:/agent/id",
-            Self::EntityType => "field:/entity/type",
-            Self::Action => "field:/action/name",
-            Self::Run => "field:/run/id",
+            Self::EntityType => "entity type",
+            other => other.as_str(),
         }
     }
 }
@@ -85,22 +82,6 @@ impl Scope {
             None => true,
             wanted => facts.get(dimension) == wanted,
         })
-    }
-
-    /// In words: `rfq-draft`, `team sales, entity type rfq`, `the organisation`.
-    pub fn describe(&self) -> String {
-        if let (Some(agent), Self { team: None, entity_type: None, action: None, run: None, .. }) = (&self.agent, self)
-        {
-            return agent.to_string();
-        }
-        let mut words = String::new();
-        for dimension in Dimension::ALL {
-            if let Some(value) = self.get(dimension) {
-                let comma = if words.is_empty() { "" } else { ", " };
-                let _ = write!(words, "{comma}{} {value}", dimension.as_str().replace('_', " "));
-            }
-        }
-        if words.is_empty() { "the organisation".to_owned() } else { words }
     }
 }
 

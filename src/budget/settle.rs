@@ -1,10 +1,9 @@
 //! What becomes of a hold: settled, released, extended, expired. Each is one function from a hold and an event to the
 //! hold behind it, or to a refusal; `None` where nothing changes.
 
-use super::account::{Account, Accounts, Alert, Change};
-use super::assess::crossed;
+use super::account::{Account, Accounts, Change};
+use super::alert::{Alert, check_alerts, limit_passed, unsettled};
 use super::hold::{Hold, HoldLine, HoldRefusal, HoldState, LONGEST_HOLD_S, Release, Settlement};
-use super::raise::limit_in_force;
 use crate::vocabulary::{Amount, Balance, Unit};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -14,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Changed {
     /// As it stands now.
     pub hold: Hold,
-    /// Thresholds that were crossed.
+    /// What its budgets' admins should know.
     pub alerts: Vec<Alert>,
 }
 
@@ -41,6 +40,8 @@ pub fn settle(
         return Err(HoldRefusal::UnitsMissing(missing));
     }
     let booked = |line: &HoldLine| match actual.get(&line.unit) {
+        // A call that was admitted counts, whatever the runtime says of it; what did not happen is released.
+        Some(amount) if line.unit.as_str() == "calls" => (*amount).max(Amount::ONE),
         Some(amount) => *amount,
         // Calls count by themselves: what was held is what was called, unless the runtime knows better.
         None if line.unit.as_str() == "calls" => line.held,
@@ -63,26 +64,19 @@ pub fn release(
     now: Timestamp,
     accounts: &mut dyn Accounts,
 ) -> Result<Option<Changed>, HoldRefusal> {
-    match hold.state {
-        HoldState::Released => return Ok(None),
-        HoldState::Settled => return Err(HoldRefusal::Settled),
-        HoldState::Expired => return Err(HoldRefusal::Expired(hold.expires_at)),
-        HoldState::Pending => {}
+    if hold.state == HoldState::Released {
+        return Ok(None);
     }
-    book(hold, now, accounts, |line| unhold(hold.state, line))?;
+    still_pending(hold, now)?;
+    let alerts = book(hold, now, accounts, |line| unhold(hold.state, line))?;
     let release = Release { reason: reason.to_owned(), at: now, by: by.to_owned() };
     let hold = Hold { state: HoldState::Released, release: Some(release), ..hold.clone() };
-    Ok(Some(Changed { hold, alerts: Vec::new() }))
+    Ok(Some(Changed { hold, alerts }))
 }
 
 /// Lets a pending hold live until `ttl_s` from now; never shorter than it would have.
 pub fn extend(hold: &Hold, ttl_s: u32, now: Timestamp) -> Result<Option<Changed>, HoldRefusal> {
-    match hold.state {
-        HoldState::Settled => return Err(HoldRefusal::Settled),
-        HoldState::Released => return Err(HoldRefusal::Released),
-        HoldState::Expired => return Err(HoldRefusal::Expired(hold.expires_at)),
-        HoldState::Pending => {}
-    }
+    still_pending(hold, now)?;
     let later =
         |at: Timestamp, seconds: i64| at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
     let latest = later(hold.placed_at, LONGEST_HOLD_S);
@@ -96,13 +90,29 @@ pub fn extend(hold: &Hold, ttl_s: u32, now: Timestamp) -> Result<Option<Changed>
     Ok(Some(Changed { hold: Hold { expires_at, ..hold.clone() }, alerts: Vec::new() }))
 }
 
-/// The hold's time has come. Its amounts move from held to unsettled: its action may well have happened.
-pub fn expire(hold: &Hold, now: Timestamp, accounts: &mut dyn Accounts) -> Result<Hold, HoldRefusal> {
-    book(hold, now, accounts, |line| {
+/// The hold's time has come, which is final. Its amounts move from held to unsettled: its action may well have happened.
+/// Call it only on a pending hold that is due.
+pub fn expire(hold: &Hold, now: Timestamp, accounts: &mut dyn Accounts) -> Result<Changed, HoldRefusal> {
+    assert!(hold.is_due(now), "only a pending hold whose time has come expires");
+    let mut alerts = book(hold, now, accounts, |line| {
         let undo = unhold(hold.state, line);
         Change { unsettled: line.held.balance(), ..undo }
     })?;
-    Ok(Hold { state: HoldState::Expired, ..hold.clone() })
+    for line in &hold.lines {
+        let budget = accounts.budget(&line.account.budget);
+        alerts.extend(budget.and_then(|budget| unsettled(budget, &line.account, line.held.balance(), now)));
+    }
+    Ok(Changed { hold: Hold { state: HoldState::Expired, ..hold.clone() }, alerts })
+}
+
+/// Refuses what only a pending hold can do. One whose time is over has expired, be that recorded yet or not.
+fn still_pending(hold: &Hold, now: Timestamp) -> Result<(), HoldRefusal> {
+    match hold.state {
+        HoldState::Pending if !hold.is_due(now) => Ok(()),
+        HoldState::Pending | HoldState::Expired => Err(HoldRefusal::Expired(hold.expires_at)),
+        HoldState::Settled => Err(HoldRefusal::Settled),
+        HoldState::Released => Err(HoldRefusal::Released),
+    }
 }
 
 /// Takes back what the hold's state has put into an account.
@@ -125,18 +135,19 @@ fn book(
     let mut after: Vec<Account> = Vec::with_capacity(hold.lines.len());
     let mut alerts = Vec::new();
     for line in &hold.lines {
-        let Some(budget) = accounts.budget(&line.account.budget).cloned() else { continue };
-        let mut account = match accounts.account(&line.account) {
-            Some(account) => account.clone(),
-            None => Account::new(line.account.clone(), &budget, None, None),
-        };
+        // A budget and an account that a hold counts against are never forgotten. Were one, booking on a new account would
+        // free what was never freed.
+        let missing = || HoldRefusal::AccountMissing(format!("{} {}", line.account.budget, line.account));
+        let budget = accounts.budget(&line.account.budget).cloned().ok_or_else(missing)?;
+        let before = accounts.account(&line.account).ok_or_else(missing)?;
+        let mut account = before.clone();
         let oldest = budget.spec.window.oldest_bucket(now);
         account.change(change(line), line.bucket, oldest).map_err(|_| HoldRefusal::Overflow)?;
-        if budget.deleted_at.is_none() {
-            let limit = limit_in_force(&budget, &account.key, now);
-            alerts.extend(crossed(&budget, &mut account, limit, now));
+        alerts.extend(check_alerts(&budget, &mut account, now));
+        alerts.extend(limit_passed(&budget, before, &account, now));
+        if account != *before {
+            after.push(account);
         }
-        after.push(account);
     }
     after.into_iter().for_each(|account| accounts.put_account(account));
     Ok(alerts)

@@ -4,7 +4,7 @@ use super::account::{Account, AccountKey};
 use super::assess::{remaining, resets_at};
 use super::definition::{Budget, BudgetSpec};
 use super::raise::{Raise, limit_in_force};
-use crate::vocabulary::{Amount, Balance};
+use crate::vocabulary::Balance;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub struct AccountUsage {
     /// What is left of the limit in force.
     pub remaining: Balance,
     /// The highest of the budget's own limit and its raises in force.
-    pub limit_in_force: Amount,
+    pub limit_in_force: Balance,
     /// The stretch of time that it counts in.
     pub window: WindowView,
     /// When that ends.

@@ -91,7 +91,7 @@ pub fn run(args: &BudgetArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         BudgetCommand::Show { id } => client.get(&path(id))?.ok()?,
         BudgetCommand::Apply { file } => {
             let budgets = read_budgets(file)?;
-            client.send("POST", "/api/v1/budgets/apply", Some(&json!({"budgets": budgets})), None)?.ok()?
+            client.send("PUT", "/api/v1/budgets", Some(&json!({"budgets": budgets})), None)?.ok()?
         }
         BudgetCommand::Raise { id, limit, reason, account, all, evidence, ends_at, permanent, idempotency_key } => {
             let mut body = json!({"limit": limit, "reason": reason, "idempotency_key": idempotency_key});
@@ -127,7 +127,7 @@ fn list(out: &mut dyn Write, budgets: &[Value]) -> std::io::Result<()> {
     let mut rows = Vec::new();
     for budget in budgets {
         let figures = |usage: &Value| {
-            ["/spent", "/held", "/unsettled", "/remaining", "/limit_in_force", "/resets_at"].map(|at| field(usage, at))
+            ["/spent", "/held", "/unsettled", "/remaining", "/limit_in_force", "/window/end"].map(|at| field(usage, at))
         };
         let start = |account: String| {
             vec![account, field(budget, "/unit"), field(budget, "/window/kind"), field(budget, "/enforcement")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Which daemon, and by which key.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ClientArgs {
+pub(super) struct ClientArgs {
     /// The daemon
     #[arg(long, value_name = "URL", env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8181")]
     pub url: String,

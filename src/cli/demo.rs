@@ -7,7 +7,7 @@ use super::check::TreeArgs;
 use super::serve::stop_on_signals;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::server::{FirstKey, Options, build};
+use crate::server::{FirstKey, Options, block_on, build, spawn};
 use anyhow::{Context as _, anyhow, bail};
 use std::io::Write;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         show_key: false,
         clock: Arc::new(SystemClock::new()),
     };
-    let code = actix_web::rt::System::new().block_on(async {
+    let code = block_on(async {
         let today = jiff::tz::TimeZone::UTC.to_datetime(crate::clock::Clock::wall(&*options.clock)).date();
         let server = build(options).await?;
         let FirstKey::Written(key_file) = server.first_key().clone() else {
@@ -52,7 +52,7 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         let base = format!("http://{}", server.address());
         let stop = server.stop_handle();
         stop_on_signals(stop.clone())?;
-        let running = actix_web::rt::spawn(server.run());
+        let running = spawn(server.run());
         let place = story::Place { base, key: key.trim().to_owned(), key_file, policies: tree.policies, today };
         let told = tokio::task::spawn_blocking(move || {
             let mut text = Vec::new();
@@ -79,14 +79,13 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
 }
 
 fn fresh(wanted: Option<&std::path::Path>) -> anyhow::Result<PathBuf> {
-    let dir = match wanted {
-        Some(dir) => dir.to_owned(),
-        None => {
-            let mut bytes = [0; 6];
-            getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
-            let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            std::env::temp_dir().join(format!("tollgate-demo-{name}"))
-        }
+    let dir = if let Some(dir) = wanted {
+        dir.to_owned()
+    } else {
+        let mut bytes = [0; 6];
+        getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        std::env::temp_dir().join(format!("tollgate-demo-{name}"))
     };
     std::fs::create_dir(&dir)
         .with_context(|| format!("the demo wants a fresh directory, and cannot make {}", dir.display()))?;

@@ -24,7 +24,7 @@ enum KeyCommand {
         /// The person or service that holds it
         #[arg(long)]
         holder: String,
-        /// runtime, operator, policy_admin, budget_admin, auditor or admin; may be repeated
+        /// runtime, operator, `policy_admin`, `budget_admin`, auditor or admin; may be repeated
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
         /// A runtime's agent; may be repeated. Without it, all

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod audit;
 pub mod backup;
+pub mod bench;
 pub mod budget;
 pub mod check;
 mod client;

@@ -3,7 +3,7 @@
 use super::check::TreeArgs;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::server::{FirstKey, Options, Stop, build};
+use crate::server::{FirstKey, Options, Stop, block_on, build, spawn};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub struct ServeArgs {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Write one line of JSON when it listens: {"listening", "admin_key"}
+    /// Write one line of JSON when it listens: {"listening", "`admin_key`"}
     #[arg(long)]
     pub json: bool,
 }
@@ -44,7 +44,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         show_key: args.json,
         clock: Arc::new(SystemClock::new()),
     };
-    actix_web::rt::System::new().block_on(async {
+    block_on(async {
         let server = build(options).await?;
         say(args, &server, out)?;
         stop_on_signals(server.stop_handle())?;
@@ -74,7 +74,7 @@ fn say(args: &ServeArgs, server: &crate::server::Server, out: &mut dyn Write) ->
 pub(super) fn stop_on_signals(stop: Stop) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("SIGINT")?;
-    actix_web::rt::spawn(async move {
+    spawn(async move {
         tokio::select! {
             _ = term.recv() => tracing::info!("SIGTERM: draining"),
             _ = int.recv() => tracing::info!("SIGINT: draining"),

@@ -31,7 +31,7 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     let mut warnings = ask.verdict.warnings.clone();
     warnings.extend(assessment.warnings.iter().cloned());
     warnings.extend(would_deny.iter().map(observed));
-    if reasons.is_empty() && request.kind == Kind::Action {
+    if request.kind == Kind::Action {
         reasons.extend(too_many_holds(draft, request, ctx));
     }
 
@@ -147,11 +147,12 @@ fn paused(pause: &Pause) -> Reason {
     reason
 }
 
-/// What policy said, by the agent's mode: an observed agent's policy denials only tell. Failures deny in every mode.
+/// What was judged before the commit, by the agent's mode: an observed agent's policy denials only tell. Everything else,
+/// failures and properties that do not fit their schema, denies in every mode.
 fn by_mode(draft: &Draft<'_>, ask: &Admit, now: Timestamp) -> (Vec<Reason>, Vec<Reason>) {
     let reasons = ask.verdict.reasons.iter().cloned();
     if draft.state().mode_of(&ask.request.agent, now) == Mode::Observe {
-        reasons.partition(|reason| reason.source == Source::System)
+        reasons.partition(|reason| reason.source != Source::Policy)
     } else {
         (reasons.collect(), Vec::new())
     }
@@ -193,6 +194,10 @@ fn place(
     ctx: &Context<'_>,
 ) -> Result<Hold, Refusal> {
     let request = &ask.request;
+    if !(1..=budget::LONGEST_HOLD_S).contains(&i64::from(request.hold_ttl_s)) {
+        let message = format!("must be from 1 to {} seconds", budget::LONGEST_HOLD_S);
+        return Err(Refusal::Invalid { pointer: "/hold_ttl_s".to_owned(), message });
+    }
     let expires_at = ctx
         .now
         .checked_add(SignedDuration::from_secs(i64::from(request.hold_ttl_s)))
@@ -225,9 +230,7 @@ fn remember_key(id: &AdmissionId, ask: &Admit, answer: &AdmissionAnswer, effects
         return;
     }
     let Some(name) = key_name(ask) else { return };
-    // A hold lives 24 hours in all at most, so a key that lives no less than that outlives it.
-    let ttl = SignedDuration::from_secs(ctx.limits.key_ttl_s.max(budget::LONGEST_HOLD_S));
-    let Ok(expires_at) = ctx.now.checked_add(ttl) else { return };
+    let expires_at = ctx.key_expires_at();
     let entry = KeyEntry { name, body: ask.body.clone(), first: FirstAnswer::Admission(id.clone()), expires_at };
     effects.push(Effect::Key(Arc::new(entry)));
 }

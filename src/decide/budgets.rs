@@ -1,11 +1,10 @@
 //! Budgets: made, written anew, deleted, raised, and a whole file of them made the truth.
 
 use super::command::{Answer, BudgetEdit, Context, RaiseCommand, Refusal};
-use crate::budget::{self, Budget, BudgetSpec, RaiseRequest};
+use crate::budget::{self, Accounts, Budget, BudgetError, BudgetSpec, FieldFault, RaiseRequest};
 use crate::registry::Actor;
 use crate::state::{Draft, Effect, Entry, FirstAnswer, KeyEntry, KeyName, Operation};
 use crate::vocabulary::{ApiKeyId, BudgetId, RaiseId};
-use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,20 +18,20 @@ pub(super) fn edit(
 ) -> Result<Answer, Refusal> {
     match edit {
         BudgetEdit::Create(spec) => {
-            let effect = created(draft, spec, ctx)?;
-            Ok(done(draft, "budget.create", actor, effect, None))
+            let new = created(draft, spec, ctx)?;
+            Ok(done(draft, "budget.create", actor, new, None, ctx))
         }
         BudgetEdit::Replace(spec, revision) => {
             let old = known(draft, &spec.id)?;
             seen(&old, *revision)?;
             let new = budget::replace(&old, spec.clone(), ctx.now)?;
-            Ok(done(draft, "budget.replace", actor, new, Some(&old)))
+            Ok(done(draft, "budget.replace", actor, new, Some(&old), ctx))
         }
         BudgetEdit::Delete(id, revision) => {
             let old = known(draft, id)?;
             seen(&old, *revision)?;
             let new = budget::delete(&old, ctx.now)?;
-            Ok(done(draft, "budget.delete", actor, new, Some(&old)))
+            Ok(done(draft, "budget.delete", actor, new, Some(&old), ctx))
         }
         BudgetEdit::Raise(command) => raise(draft, command, actor, ctx),
         BudgetEdit::Withdraw(id, raise, reason) => withdraw(draft, id, raise, reason, actor, ctx),
@@ -59,17 +58,50 @@ fn before(old: Option<&Budget>) -> Option<Value> {
     old.and_then(|old| serde_json::to_value(&old.spec).ok())
 }
 
-fn done(draft: &mut Draft<'_>, op: &str, actor: &Actor, new: Budget, old: Option<&Budget>) -> Answer {
+/// Puts it into the draft, unless it is what stands already.
+fn done(
+    draft: &mut Draft<'_>,
+    op: &str,
+    actor: &Actor,
+    new: Budget,
+    old: Option<&Budget>,
+    ctx: &Context<'_>,
+) -> Answer {
     let new = Arc::new(new);
+    if old == Some(&*new) {
+        return Answer::Budget(new);
+    }
+    let effects = with_alerts(draft, &new, ctx);
     draft.push(Entry {
         op: op.to_owned(),
         actor: actor.clone(),
         subject: format!("budget:{}", new.id()),
         reason: None,
         before: before(old),
-        effects: vec![Effect::Budget(Arc::clone(&new))],
+        effects,
     });
     Answer::Budget(new)
+}
+
+/// The budget as it is to stand, and the thresholds that its accounts have reached by that: a lower limit or a raise
+/// taken back brings them nearer without a cent being spent.
+fn with_alerts(draft: &mut Draft<'_>, new: &Arc<Budget>, ctx: &Context<'_>) -> Vec<Effect> {
+    let mut effects = vec![Effect::Budget(Arc::clone(new))];
+    if new.spec.alert_at_percent.is_empty() || new.deleted_at.is_some() {
+        return effects;
+    }
+    let current = new.spec.window.span(ctx.now).label;
+    let mut accounts = draft.accounts_of(new.id());
+    accounts.retain(|account| *account.key.window == *current);
+    accounts.sort_by(|a, b| a.key.cmp(&b.key));
+    for mut account in accounts {
+        let alerts = budget::check_alerts(new, &mut account, ctx.now);
+        if !alerts.is_empty() {
+            effects.extend(alerts.into_iter().map(Effect::Alert));
+            draft.put_account(account);
+        }
+    }
+    effects
 }
 
 /// The scope of a raise's idempotency key: who raises.
@@ -106,10 +138,8 @@ fn raise(draft: &mut Draft<'_>, command: &RaiseCommand, actor: &Actor, ctx: &Con
         permanent: command.permanent,
     };
     let (new, raise) = budget::raise(&old, &request, ctx.now)?;
-    let ttl = SignedDuration::from_secs(ctx.limits.key_ttl_s);
-    let expires_at = ctx.now.checked_add(ttl).unwrap_or(jiff::Timestamp::MAX);
     let first = FirstAnswer::Raise(command.budget.clone(), id);
-    let key = KeyEntry { name, body: command.body.clone(), first, expires_at };
+    let key = KeyEntry { name, body: command.body.clone(), first, expires_at: ctx.key_expires_at() };
     draft.push(Entry {
         op: "budget.raise".to_owned(),
         actor: actor.clone(),
@@ -131,13 +161,17 @@ fn withdraw(
 ) -> Result<Answer, Refusal> {
     let old = known(draft, id)?;
     let new = Arc::new(budget::withdraw(&old, raise, &actor.name, reason, ctx.now)?);
+    if old == new {
+        return Ok(Answer::Budget(new));
+    }
+    let effects = with_alerts(draft, &new, ctx);
     draft.push(Entry {
         op: "budget.withdraw_raise".to_owned(),
         actor: actor.clone(),
         subject: format!("budget:{id}"),
         reason: Some(reason.to_owned()),
         before: serde_json::to_value(&old.raises).ok(),
-        effects: vec![Effect::Budget(Arc::clone(&new))],
+        effects,
     });
     Ok(Answer::Budget(new))
 }
@@ -145,41 +179,53 @@ fn withdraw(
 /// Makes a file the truth. All of it or nothing: one budget that cannot be, and none changes.
 fn apply(draft: &mut Draft<'_>, specs: &[BudgetSpec], actor: &Actor, ctx: &Context<'_>) -> Result<Answer, Refusal> {
     let mut named = BTreeSet::new();
+    let mut faults = Vec::new();
+    let (mut created, mut replaced, mut deleted, mut unchanged) = (vec![], vec![], vec![], vec![]);
+    let mut after = Vec::new();
     for (n, spec) in specs.iter().enumerate() {
-        if !named.insert(spec.id.clone()) {
-            let pointer = format!("/budget/{n}/id");
-            return Err(Refusal::Invalid { pointer, message: format!("{} stands twice in the file", spec.id) });
+        let id = spec.id.clone();
+        if !named.insert(id.clone()) {
+            faults.push(FieldFault::at(format!("/budgets/{n}/id"), "is named twice"));
+            continue;
+        }
+        let old = draft.state().budget(&id);
+        let new = match old {
+            None => budget::create(spec.clone(), ctx.now),
+            Some(old) => budget::replace(old, spec.clone(), ctx.now),
+        };
+        match new {
+            Err(error) => faults.extend(error.at(&format!("/budgets/{n}"))),
+            Ok(new) if old.is_some_and(|old| **old == new) => unchanged.push(id),
+            Ok(new) => {
+                if old.is_some() {
+                    replaced.push(id)
+                } else {
+                    created.push(id)
+                }
+                after.push(new);
+            }
         }
     }
-    let (mut created_ids, mut replaced, mut deleted, mut unchanged) = (vec![], vec![], vec![], vec![]);
-    let mut effects = Vec::new();
-    for spec in specs {
-        match draft.state().budget(&spec.id) {
-            None => {
-                effects.push(created(draft, spec, ctx)?);
-                created_ids.push(spec.id.clone());
-            }
-            Some(old) if old.deleted_at.is_none() && old.spec == *spec => unchanged.push(spec.id.clone()),
-            Some(old) => {
-                effects.push(budget::replace(old, spec.clone(), ctx.now)?);
-                replaced.push(spec.id.clone());
-            }
-        }
+    if !faults.is_empty() {
+        return Err(BudgetError::Fields(faults).into());
     }
     for old in draft.state().budgets().filter(|old| old.deleted_at.is_none() && !named.contains(old.id())) {
-        effects.push(budget::delete(old, ctx.now)?);
+        after.push(budget::delete(old, ctx.now)?);
         deleted.push(old.id().clone());
     }
-    if !effects.is_empty() {
+    if !after.is_empty() {
         let before: Vec<&BudgetSpec> = draft.state().budgets().map(|old| &old.spec).collect();
+        let before = serde_json::to_value(before).ok();
+        let subject = format!("budgets:{}", after.len());
+        let effects = after.into_iter().flat_map(|new| with_alerts(draft, &Arc::new(new), ctx)).collect();
         draft.push(Entry {
             op: "budget.apply".to_owned(),
             actor: actor.clone(),
-            subject: format!("budgets:{}", effects.len()),
+            subject,
             reason: None,
-            before: serde_json::to_value(before).ok(),
-            effects: effects.into_iter().map(|budget| Effect::Budget(Arc::new(budget))).collect(),
+            before,
+            effects,
         });
     }
-    Ok(Answer::Applied { created: created_ids, replaced, deleted, unchanged })
+    Ok(Answer::Applied { created, replaced, deleted, unchanged })
 }

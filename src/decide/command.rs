@@ -1,16 +1,16 @@
 //! What can be asked of the state, what it answers, and why it may refuse.
 
 use crate::admission::{AdmissionAnswer, DecisionRecord, Judged, Request};
-use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, Raise};
+use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, LONGEST_HOLD_S, Raise};
 use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
 };
 use crate::state::{FirstAnswer, PolicySetHead};
 use crate::vocabulary::{
-    AdmissionId, AgentId, Amount, ApiKeyId, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId, Reason,
-    Unit, Warning,
+    AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId,
+    Reason, Unit, Warning,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ pub struct RaiseCommand {
     /// Which budget.
     pub budget: BudgetId,
     /// The new limit.
-    pub limit: Amount,
+    pub limit: Balance,
     /// Under `each`: which account, in its text form.
     pub account: Option<String>,
     /// Under `each`: every account.
@@ -229,6 +229,13 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Until when a key that is used now is remembered: never less than 24 hours. A hold lives no longer than that in all,
+    /// so a key outlives its hold.
+    pub fn key_expires_at(&self) -> Timestamp {
+        let ttl = SignedDuration::from_secs(self.limits.key_ttl_s.max(LONGEST_HOLD_S));
+        self.now.checked_add(ttl).unwrap_or(Timestamp::MAX)
+    }
+
     /// An id of that prefix: 48 bits of milliseconds, 48 of sequence, 16 of place, 16 of writer, as 26 letters of
     /// Crockford's base 32. Unique by its place in the journal, and sorted by time.
     pub fn id(&self, prefix: &str) -> String {

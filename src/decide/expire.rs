@@ -1,7 +1,7 @@
 //! Expiry: a journalled effect that every batch begins with.
 
 use super::command::Context;
-use crate::budget;
+use crate::budget::{self, Changed};
 use crate::registry::Actor;
 use crate::state::{Draft, Effect, Entry};
 use std::sync::Arc;
@@ -14,8 +14,9 @@ pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
         let Some(hold) = draft.hold(&id).cloned() else { continue };
         // A hold that cannot be expired (an account's figures would overflow) stays as it is and keeps counting:
         // refusing too much is the safe side.
-        let Ok(hold) = budget::expire(&hold, ctx.now, draft) else { continue };
+        let Ok(Changed { hold, alerts }) = budget::expire(&hold, ctx.now, draft) else { continue };
         effects.push(Effect::Hold(Arc::new(hold)));
+        effects.extend(alerts.into_iter().map(Effect::Alert));
     }
     if effects.is_empty() {
         return;

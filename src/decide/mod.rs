@@ -13,6 +13,15 @@ mod keys;
 mod registry;
 mod run;
 
+#[cfg(test)]
+mod admit_tests;
+#[cfg(test)]
+mod edit_tests;
+#[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
+mod model_tests;
+
 pub use command::{
     Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, KeyCommand, Limits, NewKey, PolicyVerdict,
     RaiseCommand, Refusal, RegistryCommand,

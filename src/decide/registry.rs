@@ -18,7 +18,7 @@ pub(super) fn change(
     ctx: &Context<'_>,
 ) -> Result<Answer, Refusal> {
     match command {
-        RegistryCommand::PutAgent(id, spec) => put_agent(draft, id, spec, actor, ctx),
+        RegistryCommand::PutAgent(id, spec) => Ok(put_agent(draft, id, spec, actor, ctx)),
         RegistryCommand::RemoveAgent(id) => remove_agent(draft, id, actor, ctx),
         RegistryCommand::SetMode(id, spec) => set_mode(draft, id, spec, actor, ctx),
         RegistryCommand::PutEntityType(name, spec) => put_entity_type(draft, name, spec, actor, ctx),
@@ -43,18 +43,12 @@ fn as_json(value: Option<&impl serde::Serialize>) -> Option<Value> {
     value.and_then(|value| serde_json::to_value(value).ok())
 }
 
-fn put_agent(
-    draft: &mut Draft<'_>,
-    id: &AgentId,
-    spec: &AgentSpec,
-    actor: &Actor,
-    ctx: &Context<'_>,
-) -> Result<Answer, Refusal> {
+fn put_agent(draft: &mut Draft<'_>, id: &AgentId, spec: &AgentSpec, actor: &Actor, ctx: &Context<'_>) -> Answer {
     let old = draft.state().agent(id).cloned();
     if let Some(old) = &old
         && old.spec == *spec
     {
-        return Ok(Answer::Agent(Arc::clone(old)));
+        return Answer::Agent(Arc::clone(old));
     }
     let agent = Arc::new(Agent {
         id: id.clone(),
@@ -68,7 +62,7 @@ fn put_agent(
     });
     let effect = Effect::Agent(Arc::clone(&agent));
     draft.push(entry("agent.put", actor, format!("agent:{id}"), None, as_json(old.as_ref()), effect));
-    Ok(Answer::Agent(agent))
+    Answer::Agent(agent)
 }
 
 fn known_agent(draft: &Draft<'_>, id: &AgentId) -> Result<Arc<Agent>, Refusal> {

@@ -1,4 +1,4 @@
-//! The pages for people: the API, rendered from its OpenAPI document, and the table of problems. Complete on the server,
+//! The pages for people: the API, rendered from its `OpenAPI` document, and the table of problems. Complete on the server,
 //! without scripts, fonts or anything from elsewhere.
 
 use super::openapi;

@@ -93,7 +93,7 @@ pub async fn edge<B: MessageBody + 'static>(
     request.extensions_mut().insert(Facts { request_id: request_id.clone(), ..Facts::default() });
 
     let response = match check_host(&edge.config, &request) {
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)).map_into_right_body(),
+        Err(problem) => request.error_response(problem).map_into_right_body(),
         // Routing wants the request to itself. What goes wrong in a route, its extractors included, comes back as a
         // response that carries its error; an `Err` is the connection's end.
         Ok(()) => next.call(request).await?.map_into_left_body(),

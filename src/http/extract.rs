@@ -73,7 +73,7 @@ fn declared_json(headers: &HeaderMap) -> Result<(), Problem> {
     if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
         return refusal("send Content-Type: application/json");
     }
-    let charset = parameters.split(';').filter_map(|parameter| parameter.trim().strip_prefix("charset=")).next();
+    let charset = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("charset="));
     if charset.is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii")) {
         return refusal("send the body in UTF-8");
     }
@@ -124,7 +124,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<u64, Problem> {
     revision.ok_or_else(|| Problem::new(ProblemCode::PreconditionFailed, "If-Match must be an ETag such as \"7\""))
 }
 
-/// The ETag of a revision.
+/// The `ETag` of a revision.
 pub fn etag(revision: u64) -> (header::HeaderName, String) {
     (header::ETAG, format!("\"{revision}\""))
 }

@@ -45,15 +45,16 @@ pub fn install() -> Option<&'static PrometheusHandle> {
 
 fn describe() {
     describe_counter!("tollgate_decisions_total", "Admissions decided, by decision");
-    describe_counter!("tollgate_denials_total", "Reasons of denials, by source and code");
-    describe_histogram!("tollgate_admission_seconds", "From a request's arrival to its durable answer");
+    describe_counter!("tollgate_denials_total", "Reasons of denials, by code");
+    describe_counter!("tollgate_policy_sets_refused_total", "Policy trees that were not taken");
+    describe_counter!("tollgate_journal_bytes_total", "Bytes appended to the journal");
+    describe_counter!("tollgate_journal_failures_total", "Batches that could not be made durable");
+    describe_gauge!("tollgate_commit_queue_depth", "Commands that waited when the last batch began");
     describe_histogram!("tollgate_policy_seconds", "Evaluating the layers of one admission");
     describe_histogram!("tollgate_commit_seconds", "From joining the queue to the durable answer");
-    describe_histogram!("tollgate_flush_seconds", "Writing and fsyncing one batch");
-    describe_histogram!("tollgate_batch_size", "Commands of one batch");
+    describe_histogram!("tollgate_commit_batch_size", "Commands of one batch");
+    describe_histogram!("tollgate_journal_flush_seconds", "Writing and fsyncing one batch");
     describe_histogram!("tollgate_http_request_seconds", "Requests, by route and class of status");
-    describe_gauge!("tollgate_queue_depth", "Commands waiting for the writer");
-    describe_counter!("tollgate_policy_sets_refused_total", "Policy trees that were not taken");
 }
 
 /// Drains histograms now and then, so that they do not grow where nobody scrapes.
@@ -121,7 +122,7 @@ fn budgets(app: &App, text: &mut String) {
         ("tollgate_budget_spent_units", "Booked in the current window", |usage| usage.spent),
         ("tollgate_budget_held_units", "Set aside in the current window", |usage| usage.held),
         ("tollgate_budget_unsettled_units", "Held by holds that expired without a word", |usage| usage.unsettled),
-        ("tollgate_budget_limit_units", "Limit in force, summed over accounts", |usage| usage.limit_in_force.balance()),
+        ("tollgate_budget_limit_units", "Limit in force, summed over accounts", |usage| usage.limit_in_force),
     ];
     for (name, help, pick) in figures {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");

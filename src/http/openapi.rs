@@ -1,4 +1,4 @@
-//! OpenAPI of every route, from the handlers and the wire types.
+//! `OpenAPI` of every route, from the handlers and the wire types.
 
 use super::metrics;
 use super::problem::{PROBLEMS, ProblemDocument};

@@ -1,7 +1,7 @@
 //! From a JSON value to a wire type: a serde deserializer over `Value` that names every unknown field, and the first
 //! field of a wrong type, by JSON pointer.
 //!
-//! Unlike serde_json's own, it takes no array for a struct (`"agent": ["x"]` would be a lucky guess) and no number for a
+//! Unlike `serde_json`'s own, it takes no array for a struct (`"agent": ["x"]` would be a lucky guess) and no number for a
 //! text. Wire types do not say `deny_unknown_fields`: what serde would ignore is what is reported here.
 
 use super::json::token;

@@ -63,7 +63,7 @@ fn of_hold(refusal: &HoldRefusal, text: String) -> Problem {
         HoldRefusal::Expired(_) => Problem::new(Code::HoldExpired, text),
         HoldRefusal::UnitsMissing(_) => Problem::at(Code::InvalidRequest, "/actual", text),
         HoldRefusal::TooLong(_) => Problem::at(Code::InvalidRequest, "/ttl_s", text),
-        HoldRefusal::Overflow => Problem::new(Code::Unprocessable, text),
+        HoldRefusal::Overflow | HoldRefusal::AccountMissing(_) => Problem::new(Code::Unprocessable, text),
     }
 }
 
@@ -80,10 +80,10 @@ fn of_budget(error: BudgetError, text: String) -> Problem {
                 .map(|field| FieldError { pointer: format!("/{field}"), message: "never changes".to_owned() })
                 .collect(),
         ),
-        BudgetError::Deleted => Problem::new(Code::Conflict, text),
-        BudgetError::Invalid { pointer, message } => Problem::at(Code::InvalidRequest, pointer, message),
         BudgetError::NoSuchRaise(_) => Problem::new(Code::NotFound, text),
-        BudgetError::RaiseOver(_) => Problem::new(Code::Conflict, text),
+        BudgetError::Deleted | BudgetError::RaiseOver(_) | BudgetError::TooManyRaises(_) => {
+            Problem::new(Code::Conflict, text)
+        }
         BudgetError::Overflow => Problem::new(Code::Unprocessable, text),
     }
 }

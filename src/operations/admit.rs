@@ -55,7 +55,12 @@ pub async fn admit_batch(
     principal: &Principal,
     requests: Vec<(Request, &Value)>,
 ) -> Vec<Result<Admitted, OperationError>> {
-    let begun: Vec<_> = requests.into_iter().map(|(request, body)| begin(app, principal, request, body)).collect();
+    let mut begun = Vec::with_capacity(requests.len());
+    for (request, body) in requests {
+        begun.push(begin(app, principal, request, body));
+        // judging a thousand takes a while: the worker's other connections do not wait for all of it
+        tokio::task::yield_now().await;
+    }
     let mut answers = Vec::with_capacity(begun.len());
     for one in begun {
         answers.push(match one {
@@ -88,8 +93,7 @@ fn begin(app: &App, principal: &Principal, request: Request, body: &Value) -> Re
         app.mask_key.digest(crate::audit::canonical_json(body).as_bytes())
     };
     if request.dry_run {
-        let admit = judge(app, &request, String::new())?;
-        return dry_run(app, principal, admit).map(Begun::Done);
+        return dry_run(app, principal, &request).map(Begun::Done);
     }
     let admit = judge(app, &request, body.clone())?;
     let reply = hand_in(app, principal, admit);
@@ -125,14 +129,14 @@ fn answered(app: &App, answer: Answer) -> Result<Admitted, OperationError> {
         other => return Err(OperationError::Internal(format!("an admission was answered by {other:?}"))),
     };
     if !repeated {
-        count(&record.decision, &record.codes);
+        count(record.decision, &record.codes);
     }
     Ok(Admitted { id: Some(record.id.clone()), decision: record.decision, answer: record.answer.clone(), repeated })
 }
 
 /// Decisions by outcome and code. Codes that a policy's author made up are counted together: a metric must not grow
 /// with what others write.
-fn count(decision: &Decision, codes: &[String]) {
+fn count(decision: Decision, codes: &[String]) {
     let outcome = match decision {
         Decision::Allow => "allow",
         Decision::Deny => "deny",
@@ -144,18 +148,22 @@ fn count(decision: &Decision, codes: &[String]) {
     }
 }
 
-fn dry_run(app: &App, principal: &Principal, admit: Admit) -> Result<Admitted, OperationError> {
-    let now = app.guard.now()?;
-    let envelope = Envelope { command: Command::Admit(Box::new(admit)), actor: principal.actor() };
-    match app.store.preview(&envelope, now) {
-        Ok(Answer::DryRun(answer)) => {
-            let text = to_raw_value(&*answer).map_err(|error| OperationError::Internal(error.to_string()))?;
-            Ok(Admitted { id: None, decision: answer.decision, answer: text, repeated: false })
+fn dry_run(app: &App, principal: &Principal, request: &Request) -> Result<Admitted, OperationError> {
+    for _ in 0..=JUDGED_AGAIN {
+        let admit = judge(app, request, String::new())?;
+        let now = app.guard.now()?;
+        let envelope = Envelope { command: Command::Admit(Box::new(admit)), actor: principal.actor() };
+        match app.store.preview(&envelope, now) {
+            Ok(Answer::DryRun(answer)) => {
+                let text = to_raw_value(&*answer).map_err(|error| OperationError::Internal(error.to_string()))?;
+                return Ok(Admitted { id: None, decision: answer.decision, answer: text, repeated: false });
+            }
+            Ok(other) => return Err(OperationError::Internal(format!("a dry run was answered by {other:?}"))),
+            Err(Refusal::Stale) => {}
+            Err(refusal) => return Err(refusal.into()),
         }
-        Ok(other) => Err(OperationError::Internal(format!("a dry run was answered by {other:?}"))),
-        Err(Refusal::Stale) => Err(OperationError::Stale),
-        Err(refusal) => Err(refusal.into()),
     }
+    Err(OperationError::Stale)
 }
 
 /// What the registry and the budgets say, read at one moment.
@@ -168,8 +176,17 @@ struct Known {
     budgets: Vec<BudgetAdvice>,
 }
 
-/// Policy's part: the layers that apply judge the input. Pure but for the clock and the reads.
+/// Policy's part: the layers that apply judge the input. A set that is replaced between its name being read and its
+/// engines being asked is read anew.
 fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
+    match judge_once(app, request, body.clone()) {
+        Err(OperationError::Stale) => judge_once(app, request, body),
+        judged => judged,
+    }
+}
+
+/// Pure but for the clock and the reads.
+fn judge_once(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
     let now = app.guard.now()?;
     let request = match request.kind {
         Kind::Action => request.clone(),

@@ -88,6 +88,10 @@ impl From<CommitFailure<Refusal>> for OperationError {
 
 impl From<crate::store::ReadError> for OperationError {
     fn from(error: crate::store::ReadError) -> Self {
-        Self::Store(error.0)
+        use crate::store::ReadError;
+        match error {
+            ReadError::Failed(why) => Self::Store(why),
+            ReadError::Cursor(_) => Self::Invalid { pointer: "?cursor".to_owned(), message: error.to_string() },
+        }
     }
 }

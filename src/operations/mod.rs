@@ -27,7 +27,8 @@ pub use error::OperationError;
 pub use holds::{extend_hold, hold, release_hold, settle_hold};
 pub use keys::{KeyRequest, authenticate, create_key, create_key_with, keys, revoke_key};
 pub use policies::{
-    PolicySets, RefusedView, Taken, confirm_policy_set, offer_tree, policy_report, policy_set, policy_sets, refused,
+    PolicySets, RefusedView, Taken, confirm_policy_set, note_not_taken, offer_tree, policy_report, policy_set,
+    policy_sets, refused,
 };
 pub use policy_room::PolicyRoom;
 pub use records::{admission, admissions, audit, explain_admission};

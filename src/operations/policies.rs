@@ -45,6 +45,15 @@ pub async fn offer_tree(app: &App, tree: &Tree) -> Result<Taken, OperationError>
     publish(app, &Principal::tollgate(), set, None).await.map(Taken::Published)
 }
 
+/// Notes that what the policy directory holds could not be taken for a reason that lies outside of it: it cannot be read,
+/// or the store takes no writes. The old set goes on serving, visibly.
+pub fn note_not_taken(app: &App, why: String) {
+    let problem =
+        Problem { file: "policies".to_owned(), line: 0, column: 0, code: "not_taken".to_owned(), message: why };
+    let refused = RefusedSet { at: app.now(), problems: vec![problem], lost: Vec::new(), digest: None, set: None };
+    refuse(app, refused);
+}
+
 fn refuse(app: &App, refused: RefusedSet) -> Taken {
     metrics::counter!("tollgate_policy_sets_refused_total").increment(1);
     *app.refused.write() = Some(refused.clone());

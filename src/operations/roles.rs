@@ -35,7 +35,7 @@ macro_rules! operations {
 pub struct OperationRow {
     /// The operation.
     pub operation: Operation,
-    /// Its name, as OpenAPI's `operationId` and the audit trail have it.
+    /// Its name, as `OpenAPI`'s `operationId` and the audit trail have it.
     pub name: &'static str,
     /// The roles that may do it, besides `admin`.
     pub roles: &'static [Role],

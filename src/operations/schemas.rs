@@ -22,15 +22,12 @@ impl Schemas {
     /// Why the entity does not fit its type's schema. A schema that cannot be compiled any more denies.
     pub fn reasons(&self, record: &EntityTypeRecord, entity: &Entity) -> Vec<Reason> {
         let Some(schema) = &record.spec.schema else { return Vec::new() };
-        match self.validator(record, schema) {
-            Some(validator) => {
-                let properties = Value::Object(entity.properties.clone());
-                SchemaFault::all(&validator, &properties).into_iter().map(|fault| reason(record, fault)).collect()
-            }
-            None => {
-                let message = format!("The schema of entity type {} cannot be used.", record.name);
-                vec![Reason::of(Code::PolicyError, message, format!("entity_type:{}", record.name))]
-            }
+        if let Some(validator) = self.validator(record, schema) {
+            let properties = Value::Object(entity.properties.clone());
+            SchemaFault::all(&validator, &properties).into_iter().map(|fault| reason(record, fault)).collect()
+        } else {
+            let message = format!("The schema of entity type {} cannot be used.", record.name);
+            vec![Reason::of(Code::PolicyError, message, format!("entity_type:{}", record.name))]
         }
     }
 

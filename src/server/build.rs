@@ -7,7 +7,7 @@ use crate::admission::MaskKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
-use crate::operations::{App, Schemas};
+use crate::operations::{App, Schemas, note_not_taken};
 use crate::policy_dir::Watcher;
 use crate::store::Store;
 use crate::store::sled::{Recovery, Settings, Sled};
@@ -105,6 +105,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         }
         Err(error) => {
             tracing::error!(target: "tollgate::policy", %error, "the directory's policies were not taken; the old set serves");
+            note_not_taken(&app, format!("{error:#}"));
             String::new()
         }
     };

@@ -31,13 +31,12 @@ pub(super) async fn first_key(app: &App, chosen: Option<&str>, state: &Path, sho
     if app.read(|state| state.api_keys().next().is_some()) {
         return Ok(FirstKey::None);
     }
-    let (secret, news) = match chosen {
-        Some(secret) => (secret, FirstKey::Chosen),
-        None => {
-            let secret = Secret::random()?;
-            let news = if show { FirstKey::Shown(secret.clone()) } else { FirstKey::Written(write(&secret, state)?) };
-            (secret, news)
-        }
+    let (secret, news) = if let Some(secret) = chosen {
+        (secret, FirstKey::Chosen)
+    } else {
+        let secret = Secret::random()?;
+        let news = if show { FirstKey::Shown(secret.clone()) } else { FirstKey::Written(write(&secret, state)?) };
+        (secret, news)
     };
     let request = KeyRequest {
         id: ApiKeyId::new("admin")?,

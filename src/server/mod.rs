@@ -3,8 +3,10 @@
 mod build;
 mod first_key;
 mod policy;
+mod run;
 mod seeds;
 
 pub use build::{Assembled, Options, Server, Stop, assemble, build};
 pub use first_key::FirstKey;
+pub use run::{block_on, spawn};
 pub use seeds::{SeedNews, read_budgets};

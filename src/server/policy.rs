@@ -1,14 +1,18 @@
 //! The policy set at a start, and the watcher that keeps it in step with the directory.
 
 use super::build::Options;
-use crate::operations::{App, PolicyRoom, Taken, offer_tree};
-use crate::policy::{PolicySet, check};
-use crate::policy_dir::{Watcher, read_tree, watch};
+use crate::operations::{App, OperationError, PolicyRoom, Taken, note_not_taken, offer_tree};
+use crate::policy::{PolicySet, Tree, check};
+use crate::policy_dir::{ReadTreeError, Watcher, read_tree, watch};
 use crate::store::Store;
 use anyhow::bail;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long after a set could not be stored it is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The room with a first set: what the journal says is in force, if it is kept and still checks; else what the directory
 /// holds. The directory's own set is offered right behind.
@@ -53,23 +57,46 @@ pub(super) fn keep_in_step(
         let _ = news.send(tree);
     })?;
     let task = async move {
-        while let Some(tree) = trees.recv().await {
-            match tree {
-                Ok(tree) => match offer_tree(&app, &tree).await {
-                    Ok(taken) => tell(&taken),
-                    Err(error) => tracing::error!(target: "tollgate::policy", %error, "a policy set was not taken"),
+        let mut next = trees.recv().await;
+        while let Some(tree) = next {
+            next = match take(&app, &tree).await {
+                Ok(()) => trees.recv().await,
+                // the reason is not the tree's own: once more, unless the directory changes meanwhile
+                Err(_) => match tokio::time::timeout(AGAIN_AFTER, trees.recv()).await {
+                    Ok(newer) => newer,
+                    Err(_) => Some(tree),
                 },
-                Err(error) => tracing::error!(target: "tollgate::policy", %error, "the policies cannot be read"),
-            }
+            };
         }
     };
     Ok((watcher, task))
 }
 
+/// Offers a tree, or notes why there is none. An error means that the store did not take it.
+async fn take(app: &App, tree: &Result<Tree, ReadTreeError>) -> Result<(), OperationError> {
+    let tree = match tree {
+        Ok(tree) => tree,
+        Err(error) => {
+            tracing::error!(target: "tollgate::policy", %error, "the policies cannot be read; the old set goes on serving");
+            note_not_taken(app, error.to_string());
+            return Ok(());
+        }
+    };
+    match offer_tree(app, tree).await {
+        Ok(taken) => tell(&taken),
+        Err(error) => {
+            tracing::error!(target: "tollgate::policy", %error, "a policy set was not taken; the old one goes on serving");
+            note_not_taken(app, error.to_string());
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 fn tell(taken: &Taken) {
     match taken {
         Taken::Published(head) => {
-            tracing::info!(target: "tollgate::policy", digest = %head.digest, "policy set in force")
+            tracing::info!(target: "tollgate::policy", digest = %head.digest, "policy set in force");
         }
         Taken::Unchanged => {}
         Taken::Refused(refused) => {

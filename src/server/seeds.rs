@@ -1,12 +1,12 @@
 //! Seed files: what `data/budgets.toml`, `data/agents.toml` and `data/entity_types.toml` hold is taken in at the first
 //! start. From then on the API is the truth, and a file that differs from what was taken in is only told of.
 
-use crate::budget::BudgetSpec;
+use crate::budget::{BudgetSpec, parse_seed};
 use crate::decide::Command;
 use crate::operations::{App, Principal, apply_budgets, put_agent, put_entity_type};
 use crate::registry::{AgentSpec, EntityTypeSpec};
 use crate::vocabulary::{AgentId, EntityType};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -21,13 +21,6 @@ pub enum SeedNews {
     Taken(PathBuf),
     /// It has changed since, and was not taken in again.
     Changed(PathBuf),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Budgets {
-    #[serde(default)]
-    budget: Vec<BudgetSpec>,
 }
 
 #[derive(Deserialize)]
@@ -50,14 +43,12 @@ pub fn read_budgets(path: &Path) -> anyhow::Result<Vec<BudgetSpec>> {
     parse_budgets(&text).with_context(|| format!("{} is not right", path.display()))
 }
 
+/// Or every field at fault, one a line.
 fn parse_budgets(text: &str) -> anyhow::Result<Vec<BudgetSpec>> {
-    let Budgets { budget } = toml::from_str(text)?;
-    for spec in &budget {
-        if let Some(fault) = spec.faults().first() {
-            bail!("budget {}: {} {}", spec.id, fault.pointer, fault.message);
-        }
-    }
-    Ok(budget)
+    parse_seed(text).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        anyhow!("{}", lines.join("\n"))
+    })
 }
 
 /// Takes in what was never taken in, and tells of what has changed since.

@@ -60,13 +60,13 @@ impl<'a> Draft<'a> {
 
     /// A used key that is still remembered.
     pub fn key(&self, name: &KeyName, now: Timestamp) -> Option<&Arc<KeyEntry>> {
-        self.keys.get(name).or_else(|| self.state.key(name, now))
+        let own = self.keys.get(name).filter(|entry| now < entry.expires_at);
+        own.or_else(|| self.state.key(name, now))
     }
 
     /// Pending holds whose time has come.
     pub fn due_holds(&self, now: Timestamp) -> Vec<HoldId> {
-        let still_pending =
-            |id: &HoldId| self.hold(id).is_some_and(|h| h.state == HoldState::Pending && h.expires_at <= now);
+        let still_pending = |id: &HoldId| self.hold(id).is_some_and(|hold| hold.is_due(now));
         let mut due: Vec<HoldId> = self.state.due_holds(now).filter(|id| still_pending(id)).cloned().collect();
         let own = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id);
         due.extend(own.filter(|id| still_pending(id) && !self.in_state_due(id, now)).cloned());
@@ -74,7 +74,16 @@ impl<'a> Draft<'a> {
     }
 
     fn in_state_due(&self, id: &HoldId, now: Timestamp) -> bool {
-        self.state.hold(id).is_some_and(|h| h.state == HoldState::Pending && h.expires_at <= now)
+        self.state.hold(id).is_some_and(|hold| hold.is_due(now))
+    }
+
+    /// The accounts of one budget as they stand in this batch. It looks at every account there is: for edits, not for
+    /// admissions.
+    pub fn accounts_of(&self, budget: &BudgetId) -> Vec<Account> {
+        let untouched =
+            self.state.accounts_of(budget).filter(|account| !self.changes.accounts.contains_key(&account.key));
+        let touched = self.changes.accounts.values().filter(|account| account.key.budget == *budget);
+        untouched.chain(touched).cloned().collect()
     }
 
     /// How many holds are pending in all.

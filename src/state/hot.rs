@@ -13,7 +13,7 @@ use std::sync::Arc;
 const POLICY_SETS_KEPT: usize = 1_000;
 
 /// Everything that decisions depend on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct State {
     budgets: BTreeMap<BudgetId, Arc<Budget>>,
     index: BudgetIndex,

@@ -20,8 +20,14 @@ pub type Reply = oneshot::Receiver<Result<Answer, CommitFailure<Refusal>>>;
 
 /// A store could not read.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the store cannot read: {0}")]
-pub struct ReadError(pub String);
+pub enum ReadError {
+    /// What is stored cannot be read.
+    #[error("the store cannot read: {0}")]
+    Failed(String),
+    /// The reader's own fault: a cursor that no list gave.
+    #[error("{0:?} is not a cursor that a list gave")]
+    Cursor(String),
+}
 
 /// Decides commands durably, and remembers.
 pub trait Store: Send + Sync + fmt::Debug {

@@ -24,6 +24,9 @@ pub enum AmountError {
     /// Above the largest amount.
     #[error("is above the largest amount, 9223372036.854775807")]
     TooLarge,
+    /// Not even a balance is that large.
+    #[error("is larger than any balance")]
+    OutOfRange,
 }
 
 impl Amount {
@@ -166,12 +169,13 @@ impl FromStr for Balance {
         if !is_digits(whole) || !is_digits(fraction) {
             return Err(AmountError::NotDecimal);
         }
+        let fraction = fraction.trim_end_matches('0');
         if fraction.len() > 9 {
             return Err(AmountError::TooFine);
         }
-        let whole: i128 = whole.parse().map_err(|_| AmountError::TooLarge)?;
+        let whole: i128 = whole.parse().map_err(|_| AmountError::OutOfRange)?;
         let fraction: i128 = format!("{fraction:0<9}").parse().map_err(|_| AmountError::NotDecimal)?;
-        let nanos = whole.checked_mul(NANOS).and_then(|n| n.checked_add(fraction)).ok_or(AmountError::TooLarge)?;
+        let nanos = whole.checked_mul(NANOS).and_then(|n| n.checked_add(fraction)).ok_or(AmountError::OutOfRange)?;
         Ok(Self(if negative { -nanos } else { nanos }))
     }
 }
@@ -246,6 +250,21 @@ mod tests {
         for (nanos, text) in [(-1, "-0.000000001"), (-1_500_000_000, "-1.50"), (-2_000_000_000, "-2")] {
             assert_eq!(Balance::from_nanos(nanos).to_string(), text);
             assert_eq!(text.parse(), Ok(Balance::from_nanos(nanos)));
+        }
+    }
+
+    #[test]
+    fn balances_are_read_as_amounts_are_and_go_further() {
+        for (text, read) in [
+            ("5.0000000000000", Ok(5_000_000_000)),
+            ("400000000000", Ok(400_000_000_000_000_000_000)),
+            ("9223372036.854775808", Ok(i128::from(i64::MAX) + 1)),
+            ("0.0000000001", Err(AmountError::TooFine)),
+            ("1e9", Err(AmountError::NotDecimal)),
+            ("--1", Err(AmountError::NotDecimal)),
+            ("999999999999999999999999999999999999999999", Err(AmountError::OutOfRange)),
+        ] {
+            assert_eq!(text.parse(), read.map(Balance::from_nanos), "{text}");
         }
     }
 }

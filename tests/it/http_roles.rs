@@ -7,7 +7,10 @@ use tollgate::registry::Role;
 
 /// A path with something in place of its parameters.
 fn filled(path: &str) -> String {
-    path.replace("{id}", "x").replace("{raise}", "x").replace("{digest}", "sha256:00").replace("{type}", "x")
+    path.replace("{id}", "x")
+        .replace("{raise}", "x")
+        .replace("{digest}", &format!("sha256:{}", "0".repeat(64)))
+        .replace("{type}", "x")
 }
 
 /// A body that gets past the reader of that route.

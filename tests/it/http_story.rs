@@ -148,7 +148,7 @@ fn the_audit_trail_names_who_did_it() {
     let trail = daemon.admin().get("/api/v1/audit?op=budget.").expect(200);
     let entry = &trail["items"][0];
     assert_eq!((&entry["op"], &entry["subject"]), (&json!("budget.create"), &json!("budget:b")));
-    assert_eq!(entry["actor"], json!({"key": "budget-admin", "name": "a test"}));
+    assert_eq!(entry["actor"], json!({"key": "test-budget-admin", "name": "a test"}));
 }
 
 #[test]

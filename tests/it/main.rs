@@ -1,13 +1,14 @@
 //! The integration tests.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
-
 mod airline;
 mod airline_run;
+mod faults;
 mod faulty_disk;
+mod http_examples;
 mod http_face;
 mod http_roles;
 mod http_story;
+mod masking;
 mod store_asks;
 mod store_contract;
 mod store_files;
@@ -15,3 +16,4 @@ mod store_journal;
 mod store_sled;
 mod store_writer;
 mod support;
+mod tidy;

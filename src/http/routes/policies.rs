@@ -3,7 +3,7 @@
 use super::super::caller::{Caller, Gate};
 use super::super::check::Check;
 use super::super::extract::Body;
-use super::super::problem::Problem;
+use super::super::problem::{Problem, ProblemCode};
 use super::super::wire::budget::LONGEST_TEXT;
 use super::super::wire::record::{
     ConfirmBody, PolicyFilesAnswer, PolicyReportAnswer, PolicySetAnswer, PolicySetsAnswer,
@@ -32,6 +32,7 @@ pub async fn read_policy_set(
     caller: Caller,
     digest: web::Path<String>,
 ) -> Result<web::Json<PolicyFilesAnswer>, Problem> {
+    let digest = known_digest(digest.into_inner())?;
     let set = off_thread(move || operations::policy_set(&gate, &caller.0, &digest)).await?;
     let PolicyReportAnswer { digest, layers, libraries } = PolicyReportAnswer::from(report(&set));
     Ok(web::Json(PolicyFilesAnswer { digest, layers, libraries, files: set.files().clone() }))
@@ -53,8 +54,18 @@ pub async fn confirm_policy_set(
         check.text("/reason", reason, LONGEST_TEXT);
     }
     let reason = check.finish(Some(body.wire.reason))?;
+    let digest = known_digest(digest.into_inner())?;
     let head = operations::confirm_policy_set(&gate, &caller.0, &digest, reason).await?;
     Ok(web::Json(PolicySetAnswer::from(&head)))
+}
+
+/// A digest, if it is one: what is none names nothing.
+fn known_digest(text: String) -> Result<String, Problem> {
+    let hex = text.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f')) {
+        return Ok(text);
+    }
+    Err(Problem::new(ProblemCode::NotFound, "there is no policy set of that digest"))
 }
 
 /// Which engine each layer is on

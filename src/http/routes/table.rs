@@ -1,4 +1,4 @@
-//! Every route once: method, path and the operation behind it. Routing, `Allow`, OpenAPI's roles and the test of
+//! Every route once: method, path and the operation behind it. Routing, `Allow`, `OpenAPI`'s roles and the test of
 //! authorization go by this table.
 
 use super::super::problem::{Problem, ProblemCode};

@@ -1,4 +1,4 @@
-//! The answer to an admission, for OpenAPI and for tests: what is sent is the recorded text itself, word for word, and
+//! The answer to an admission, for `OpenAPI` and for tests: what is sent is the recorded text itself, word for word, and
 //! the tests read it as this type.
 
 use serde::{Deserialize, Serialize};

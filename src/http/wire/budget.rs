@@ -1,10 +1,12 @@
 //! Budgets and raises on the wire.
 
-use crate::budget::{AccountUsage, BudgetSpec, BudgetView, Dimension, Enforcement, Raise, Scope, Window, ZoneName};
+use crate::budget::{
+    AccountUsage, BudgetSpec, BudgetView, Dimension, Enforcement, Raise, Scope, SpecParts, Window, ZoneName,
+};
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;
 use crate::http::problem::Problem;
-use crate::vocabulary::{Amount, BudgetId, IdempotencyKey, Unit};
+use crate::vocabulary::{Balance, BudgetId, IdempotencyKey, Unit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -176,7 +178,7 @@ impl RequestBody for RaiseBody {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RaiseAsked {
     /// The new limit.
-    pub limit: Amount,
+    pub limit: Balance,
     /// Under `each`: which account.
     pub account: Option<String>,
     /// Under `each`: every account.
@@ -231,8 +233,24 @@ impl BudgetBody {
         };
         let scope = checked_scope(self.scope.unwrap_or_default(), &mut check);
         let unit = check.parse::<Unit>("/unit", &self.unit);
-        let limit = check.parse::<Amount>("/limit", &self.limit);
+        let limit = check.parse::<Balance>("/limit", &self.limit);
         let window = checked_window(&self.window, &mut check);
+        let each: Vec<Dimension> = self.each.unwrap_or_default().into_iter().map(Dimension::from).collect();
+        let alert_at_percent = self.alert_at_percent.unwrap_or_default();
+        let require_estimate = self.require_estimate.unwrap_or(false);
+        let parts = SpecParts {
+            description: self.description.as_deref(),
+            scope: &scope,
+            unit: unit.as_ref(),
+            limit,
+            window: window.as_ref(),
+            each: &each,
+            alert_at_percent: &alert_at_percent,
+            require_estimate,
+        };
+        for fault in parts.faults() {
+            check.fault(fault.pointer, fault.message);
+        }
         let rest = id.zip(unit).zip(limit).zip(window);
         let spec = rest.map(|(((id, unit), limit), window)| BudgetSpec {
             id,
@@ -241,15 +259,12 @@ impl BudgetBody {
             unit,
             limit,
             window,
-            each: self.each.unwrap_or_default().into_iter().map(Dimension::from).collect(),
+            each,
             enforcement: self.enforcement.map_or(Enforcement::Hard, Enforcement::from),
-            alert_at_percent: self.alert_at_percent.unwrap_or_default(),
-            require_estimate: self.require_estimate.unwrap_or(false),
+            alert_at_percent,
+            require_estimate,
             count_unsettled: self.count_unsettled.unwrap_or(false),
         });
-        for fault in spec.iter().flat_map(BudgetSpec::faults) {
-            check.fault(fault.pointer, fault.message);
-        }
         check.finish(spec)
     }
 }
@@ -302,7 +317,7 @@ impl RaiseBody {
     /// The raise, or every field at fault.
     pub fn asked(self) -> Result<RaiseAsked, Problem> {
         let mut check = Check::new("");
-        let limit = check.parse::<Amount>("/limit", &self.limit);
+        let limit = check.parse::<Balance>("/limit", &self.limit);
         check.text("/reason", &self.reason, LONGEST_TEXT);
         if let Some(evidence) = &self.evidence {
             check.text("/evidence", evidence, LONGEST_TEXT);

@@ -35,7 +35,7 @@ pub enum HistoryError {
 
 impl From<HistoryError> for ReadError {
     fn from(error: HistoryError) -> Self {
-        Self(error.to_string())
+        Self::Failed(error.to_string())
     }
 }
 

@@ -41,7 +41,7 @@ impl FromStr for Position {
 impl Position {
     /// From a cursor, if there is one.
     pub(super) fn of_cursor(cursor: Option<&str>) -> Result<Option<Self>, ReadError> {
-        cursor.map(|text| text.parse().map_err(|error| ReadError(format!("the cursor {text:?} {error}")))).transpose()
+        cursor.map(|text| text.parse().map_err(|PositionError| ReadError::Cursor(text.to_owned()))).transpose()
     }
 }
 

@@ -113,11 +113,11 @@ impl Store for Sled {
     }
 
     fn put_blob(&self, address: &str, bytes: &[u8]) -> Result<(), ReadError> {
-        self.0.blobs.put(&digest(address)?, bytes).map_err(|error| ReadError(error.to_string()))
+        self.0.blobs.put(&digest(address)?, bytes).map_err(|error| ReadError::Failed(error.to_string()))
     }
 
     fn blob(&self, address: &str) -> Result<Option<Vec<u8>>, ReadError> {
-        self.0.blobs.get(&digest(address)?).map_err(|error| ReadError(error.to_string()))
+        self.0.blobs.get(&digest(address)?).map_err(|error| ReadError::Failed(error.to_string()))
     }
 
     fn status(&self) -> StoreStatus {
@@ -143,7 +143,7 @@ impl Store for Sled {
 }
 
 fn digest(address: &str) -> Result<Digest, ReadError> {
-    address.parse().map_err(|error| ReadError(format!("the address {address:?} {error}")))
+    address.parse().map_err(|error| ReadError::Failed(format!("the address {address:?} {error}")))
 }
 
 fn audit_record(operation: &Operation) -> Result<AuditRecord, ReadError> {
@@ -157,7 +157,7 @@ fn audit_record(operation: &Operation) -> Result<AuditRecord, ReadError> {
         subject: entry.subject.clone(),
         reason: entry.reason.clone(),
         before: entry.before.clone(),
-        effects: serde_json::to_value(&entry.effects).map_err(|error| ReadError(error.to_string()))?,
+        effects: serde_json::to_value(&entry.effects).map_err(|error| ReadError::Failed(error.to_string()))?,
     })
 }
 

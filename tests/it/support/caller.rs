@@ -33,6 +33,17 @@ impl Caller {
 
     /// Sends anything.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.try_send(method, path, headers, body).unwrap()
+    }
+
+    /// Sends anything to a daemon that may end meanwhile: an error means that no whole answer came.
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
@@ -40,14 +51,19 @@ impl Caller {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut response = self.agent.run(request.body(body.to_vec()).unwrap()).unwrap();
+        let mut response = self.agent.run(request.body(body.to_vec())?)?;
         let headers = response.headers().iter();
         let headers =
             headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned())).collect();
         let status = response.status().as_u16();
-        let text = response.body_mut().read_to_string().unwrap();
+        let text = response.body_mut().read_to_string()?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, text, json }
+        Ok(Answer { status, headers, text, json })
+    }
+
+    /// Posts to a daemon that may end meanwhile.
+    pub(crate) fn try_post(&self, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        self.try_send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

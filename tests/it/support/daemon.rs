@@ -6,7 +6,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use tollgate::clock::ManualClock;
+use std::time::Duration;
+use tollgate::clock::{Clock as _, ManualClock, SystemClock};
 use tollgate::config::Config;
 use tollgate::server::{Options, Stop, build};
 
@@ -96,16 +97,29 @@ fn run(setup: Setup) -> Daemon {
     };
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::spawn(move || {
-        actix_web::rt::System::new().block_on(async move {
+        let app = actix_web::rt::System::new().block_on(async move {
             let server = build(options).await.unwrap();
+            let app = Arc::downgrade(server.app());
             sender.send((server.address(), server.stop_handle())).unwrap();
             server.run().await.unwrap();
+            app
         });
+        // a process would have ended here; in this one the workers' threads let go of the state directory in their own time
+        until("the workers have ended", || app.strong_count() == 0);
     });
-    let (address, stop) = receiver.recv().expect("the daemon starts");
+    let (address, stop) = receiver.recv().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let clock = setup.clock.clone();
     Daemon { url: format!("http://{address}"), clock, setup: Some(setup), stop, thread: Some(thread), runtime }
+}
+
+#[track_caller]
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let clock = SystemClock::new();
+    while !condition() {
+        assert!(clock.monotonic() < Duration::from_secs(60), "in vain: {what}");
+        std::thread::yield_now();
+    }
 }
 
 impl Daemon {
@@ -131,7 +145,6 @@ impl Daemon {
 
     /// The time that it goes by.
     pub(crate) fn now(&self) -> Timestamp {
-        use tollgate::clock::Clock as _;
         self.clock.wall()
     }
 
@@ -157,13 +170,20 @@ impl Daemon {
 
     /// The holder of a new key with these roles, bound to these agents if any are named.
     pub(crate) fn holder(&self, roles: &[&str], agents: &[&str]) -> Caller {
-        let id = format!("{}-{}", roles.join("-"), agents.join("-")).replace('_', "-");
+        let id = format!("test-{}-{}", roles.join("-"), agents.join("-")).replace('_', "-");
         let mut body = json!({"id": id.trim_end_matches('-'), "holder": "a test", "roles": roles});
         if !agents.is_empty() {
             body["agents"] = json!(agents);
         }
         let answer = self.admin().post("/api/v1/keys", &body).expect(201);
         self.caller(answer["secret"].as_str().unwrap())
+    }
+
+    /// Waits until the daemon has come to something by itself. What it is asked is an answer of the daemon, and takes its
+    /// time; a minute without success fails the test.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        until(what, condition);
     }
 
     /// Stops it and starts it again on the same directories.

@@ -1,5 +1,7 @@
 //! The real daemon, started in this process on a free port with a clock that a test moves, and its callers.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
+
 mod caller;
 mod daemon;
 
