@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// List, register and remove agents; enforce, observe, pause and resume them
+/// Agents and entity types: list, register, remove; enforce, observe, pause and resume
 #[derive(Clone, Debug, clap::Args)]
 pub struct AgentArgs {
     #[command(subcommand)]
@@ -74,6 +74,27 @@ enum AgentCommand {
     },
     /// The pauses in force
     Pauses,
+    /// Every registered entity type
+    Types,
+    /// Register an entity type, or write it anew
+    PutType {
+        /// Its name
+        name: String,
+        /// In a sentence
+        #[arg(long)]
+        description: Option<String>,
+        /// A file with the JSON Schema of its properties
+        #[arg(long, value_name = "FILE")]
+        schema: Option<std::path::PathBuf>,
+        /// Where a record can be opened, with {id} in it
+        #[arg(long, value_name = "URL")]
+        link_template: Option<String>,
+    },
+    /// Remove an entity type from the registry
+    RemoveType {
+        /// Its name
+        name: String,
+    },
     /// End a pause
     Resume {
         /// The pause's id
@@ -123,6 +144,23 @@ pub fn run(args: &AgentArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             client.send("POST", "/api/v1/pauses", Some(&body), None)?.ok()?
         }
         AgentCommand::Pauses => json!({"items": items(&client, "/api/v1/pauses")?}),
+        AgentCommand::Types => json!({"items": items(&client, "/api/v1/entity-types")?}),
+        AgentCommand::PutType { name, description, schema, link_template } => {
+            let mut body = json!({});
+            for (field, value) in [("description", description), ("link_template", link_template)] {
+                if let Some(value) = value {
+                    body[field] = json!(value);
+                }
+            }
+            if let Some(path) = schema {
+                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                body["schema"] = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
+            }
+            client.send("PUT", &format!("/api/v1/entity-types/{}", segment(name)), Some(&body), None)?.ok()?
+        }
+        AgentCommand::RemoveType { name } => {
+            client.send("DELETE", &format!("/api/v1/entity-types/{}", segment(name)), None, None)?.ok()?
+        }
         AgentCommand::Resume { pause } => {
             client.send("DELETE", &format!("/api/v1/pauses/{}", segment(pause)), None, None)?.ok()?
         }

@@ -8,6 +8,7 @@ mod http_examples;
 mod http_face;
 mod http_roles;
 mod http_story;
+mod masking;
 mod store_asks;
 mod store_contract;
 mod store_files;
