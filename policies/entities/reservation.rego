@@ -131,42 +131,37 @@ readable if {
 	count(bad_argument) == 0
 }
 
-# Every flight that the reservation has. Like every rule below that counts or calculates, it asks first whether it may, so
-# that it is total by itself, in whatever order an engine evaluates.
-known_flights if {
-	cancelling
+# The flights that the reservation has and those that the call asks for, by their keys in the timetable. Like every rule
+# below that counts or calculates, these ask first whether they may, so that they are total by themselves, in whatever
+# order an engine evaluates.
+held := airline.flight_keys(record.flights) if {
 	readable
-	count(airline.unknown_flights(record.flights, record.timetable)) == 0
+	"flights" in needed
 }
+
+asked := airline.flight_keys(arguments.flights) if asking_flights
+
+unknown_flights := airline.unknown(held, record.timetable) if cancelling
+
+unknown_flights := airline.unknown(asked, record.timetable) if changing_flights
 
 deny contains airline.missing(
 	"/entity/properties/timetable",
 	sprintf("The timetable has no record of %s.", [key]),
 ) if {
-	cancelling
-	readable
-	some key in airline.unknown_flights(record.flights, record.timetable)
-}
-
-deny contains airline.missing(
-	"/entity/properties/timetable",
-	sprintf("The timetable has no record of %s.", [key]),
-) if {
-	changing_flights
-	readable
-	some key in airline.unknown_flights(arguments.flights, record.timetable)
+	some key in unknown_flights
 }
 
 # --- cancelling
 
 cancelling_known if {
-	known_flights
+	cancelling
+	unknown_flights == set()
 	clock.present_ns
 }
 
 flown_flights := {key |
-	some flight in record.flights
-	key := airline.flight_key(flight)
+	some key in held
 	record.timetable[key].status in airline.flown
 } if {
 	cancelling_known
@@ -174,8 +169,8 @@ flown_flights := {key |
 
 airline_cancelled if {
 	cancelling_known
-	some flight in record.flights
-	record.timetable[airline.flight_key(flight)].status == "cancelled"
+	some key in held
+	record.timetable[key].status == "cancelled"
 }
 
 # The three grounds that the record decides. The fourth, insurance and its condition, is asked below.
@@ -220,7 +215,7 @@ warn contains {
 
 changing_flights_known if {
 	asking_flights
-	count(airline.unknown_flights(arguments.flights, record.timetable)) == 0
+	unknown_flights == set()
 }
 
 asking_flights if {
@@ -228,46 +223,22 @@ asking_flights if {
 	readable
 }
 
-flights_differ if {
-	asking_flights
-	before := sort([airline.flight_key(flight) | some flight in record.flights])
-	after := sort([airline.flight_key(flight) | some flight in arguments.flights])
-	before != after
-}
-
-held := {airline.flight_key(flight) | some flight in record.flights} if asking_flights
+flights_differ if sort(held) != sort(asked)
 
 # The flights that the reservation does not have yet.
-to_seat := {key |
-	some flight in arguments.flights
-	key := airline.flight_key(flight)
-	not key in held
-} if {
-	asking_flights
-}
+to_seat := {key | some key in asked; not key in held}
 
 # The flights that it keeps in another cabin. All reservations can change cabin: whatever is asked of a flight before it
 # is booked is no ground to refuse this.
-to_reseat := {key |
-	some flight in arguments.flights
-	key := airline.flight_key(flight)
-	key in held
-} if {
-	asking_flights
-	arguments.cabin != record.cabin
-}
+to_reseat := {key | some key in asked; key in held} if arguments.cabin != record.cabin
 
-first_origin := record.timetable[airline.flight_key(arguments.flights[0])].origin if asking_flights
+first_origin := record.timetable[asked[0]].origin
 
-last_destination := record.timetable[airline.flight_key(last)].destination if {
-	asking_flights
-	last := arguments.flights[count(arguments.flights) - 1]
-}
+last_destination := record.timetable[asked[count(asked) - 1]].destination
 
 reaches_destination if {
-	asking_flights
-	some flight in arguments.flights
-	record.timetable[airline.flight_key(flight)].destination == record.destination
+	some key in asked
+	record.timetable[key].destination == record.destination
 }
 
 deny contains airline.forbidden(

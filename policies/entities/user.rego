@@ -135,12 +135,13 @@ deny contains airline.missing(
 	sprintf("The timetable has no record of %s.", [key]),
 ) if {
 	booking
-	some key in airline.unknown_flights(arguments.flights, record.timetable)
+	some key in airline.unknown(asked, record.timetable)
 }
 
+asked := airline.flight_keys(arguments.flights) if booking
+
 asked_flights := {key: flight |
-	some asked in arguments.flights
-	key := airline.flight_key(asked)
+	some key in asked
 	flight := record.timetable[key]
 	airline.known(flight)
 } if {
@@ -233,8 +234,8 @@ price_usd := ((sum(fares) * count(arguments.passengers)) + bags) + insurance if 
 		airline.listed(flight)
 	}
 	fares := [fare |
-		some asked in arguments.flights
-		fare := record.timetable[airline.flight_key(asked)].prices[arguments.cabin]
+		some key in asked
+		fare := record.timetable[key].prices[arguments.cabin]
 	]
 	count(fares) == count(arguments.flights)
 	bags := airline.extra_bag_usd * arguments.nonfree_baggages
@@ -284,7 +285,7 @@ deny contains airline.missing(
 flights_without_record contains key if {
 	compensating
 	some reservation in record.reservation_records
-	some key in airline.unknown_flights(reservation.flights, record.timetable)
+	some key in airline.unknown(airline.flight_keys(reservation.flights), record.timetable)
 }
 
 deny contains airline.missing(
@@ -312,8 +313,8 @@ eligible(reservation) if reservation.cabin == "business"
 
 incident(reservation, usd) if {
 	usd == 100
-	some flight in reservation.flights
-	record.timetable[airline.flight_key(flight)].status == "cancelled"
+	some key in airline.flight_keys(reservation.flights)
+	record.timetable[key].status == "cancelled"
 }
 
 incident(reservation, usd) if {
