@@ -6,7 +6,7 @@
 package tollgate.entities.reservation
 
 import data.tollgate.lib.airline
-import data.tollgate.lib.airline.clock
+import data.tollgate.lib.airline_clock as clock
 
 # Each action, and what of the record its rules need.
 needs := {
@@ -51,100 +51,56 @@ taken := takes[input.action.name]
 
 # --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
 
-bad_record contains "cabin" if {
-	"cabin" in needed
-	not record.cabin in airline.cabins
+bad_record contains field if {
+	some field in needed
+	not record_has(field)
 }
 
-bad_record contains "created_at" if {
-	"created_at" in needed
-	not clock.local_moment(record.created_at)
-}
+record_has("cabin") if record.cabin in airline.cabins
 
-bad_record contains "destination" if {
-	"destination" in needed
-	not airline.text(record.destination)
-}
+record_has("created_at") if clock.local_moment(record.created_at)
 
-bad_record contains "flight_type" if {
-	"flight_type" in needed
-	not record.flight_type in airline.trip_types
-}
+record_has("destination") if airline.text(record.destination)
 
-bad_record contains "flights" if {
-	"flights" in needed
-	not airline.segments(record.flights)
-}
+record_has("flight_type") if record.flight_type in airline.trip_types
 
-bad_record contains "insurance" if {
-	"insurance" in needed
-	not record.insurance in {"yes", "no"}
-}
+record_has("flights") if airline.segments(record.flights)
 
-bad_record contains "nonfree_baggages" if {
-	"nonfree_baggages" in needed
-	not airline.whole(record.nonfree_baggages)
-}
+record_has("insurance") if record.insurance in {"yes", "no"}
 
-bad_record contains "origin" if {
-	"origin" in needed
-	not airline.text(record.origin)
-}
+record_has("nonfree_baggages") if airline.whole(record.nonfree_baggages)
 
-bad_record contains "passengers" if {
-	"passengers" in needed
-	not airline.passengers(record.passengers)
-}
+record_has("origin") if airline.text(record.origin)
 
-bad_record contains "timetable" if {
-	"timetable" in needed
-	not is_object(record.timetable)
-}
+record_has("passengers") if airline.passengers(record.passengers)
 
-bad_record contains "total_baggages" if {
-	"total_baggages" in needed
-	not airline.whole(record.total_baggages)
-}
+record_has("timetable") if is_object(record.timetable)
 
-bad_record contains "user" if {
-	"user" in needed
-	not known_owner
-}
+record_has("total_baggages") if airline.whole(record.total_baggages)
+
+record_has("user") if known_owner
 
 known_owner if {
 	airline.free_bags_each[record.user.membership]
 	airline.wallet(record.user.payment_methods)
 }
 
-bad_argument contains "cabin" if {
-	"cabin" in taken
-	not arguments.cabin in airline.cabins
+bad_argument contains field if {
+	some field in taken
+	not argument_given(field)
 }
 
-bad_argument contains "flights" if {
-	"flights" in taken
-	not airline.segments(arguments.flights)
-}
+argument_given("cabin") if arguments.cabin in airline.cabins
 
-bad_argument contains "nonfree_baggages" if {
-	"nonfree_baggages" in taken
-	not airline.whole(arguments.nonfree_baggages)
-}
+argument_given("flights") if airline.segments(arguments.flights)
 
-bad_argument contains "passengers" if {
-	"passengers" in taken
-	not airline.passengers(arguments.passengers)
-}
+argument_given("nonfree_baggages") if airline.whole(arguments.nonfree_baggages)
 
-bad_argument contains "payment_id" if {
-	"payment_id" in taken
-	not airline.text(arguments.payment_id)
-}
+argument_given("passengers") if airline.passengers(arguments.passengers)
 
-bad_argument contains "total_baggages" if {
-	"total_baggages" in taken
-	not airline.whole(arguments.total_baggages)
-}
+argument_given("payment_id") if airline.text(arguments.payment_id)
+
+argument_given("total_baggages") if airline.whole(arguments.total_baggages)
 
 deny contains airline.missing(
 	sprintf("/entity/properties/%s", [field]),
@@ -175,42 +131,37 @@ readable if {
 	count(bad_argument) == 0
 }
 
-# Every flight that the reservation has. Like every rule below that counts or calculates, it asks first whether it may, so
-# that it is total by itself, in whatever order an engine evaluates.
-known_flights if {
-	cancelling
+# The flights that the reservation has and those that the call asks for, by their keys in the timetable. Like every rule
+# below that counts or calculates, these ask first whether they may, so that they are total by themselves, in whatever
+# order an engine evaluates.
+held := airline.flight_keys(record.flights) if {
 	readable
-	count(airline.unknown_flights(record.flights, record.timetable)) == 0
+	"flights" in needed
 }
+
+asked := airline.flight_keys(arguments.flights) if asking_flights
+
+unknown_flights := airline.unknown(held, record.timetable) if cancelling
+
+unknown_flights := airline.unknown(asked, record.timetable) if changing_flights
 
 deny contains airline.missing(
 	"/entity/properties/timetable",
 	sprintf("The timetable has no record of %s.", [key]),
 ) if {
-	cancelling
-	readable
-	some key in airline.unknown_flights(record.flights, record.timetable)
-}
-
-deny contains airline.missing(
-	"/entity/properties/timetable",
-	sprintf("The timetable has no record of %s.", [key]),
-) if {
-	changing_flights
-	readable
-	some key in airline.unknown_flights(arguments.flights, record.timetable)
+	some key in unknown_flights
 }
 
 # --- cancelling
 
 cancelling_known if {
-	known_flights
+	cancelling
+	unknown_flights == set()
 	clock.present_ns
 }
 
 flown_flights := {key |
-	some flight in record.flights
-	key := airline.flight_key(flight)
+	some key in held
 	record.timetable[key].status in airline.flown
 } if {
 	cancelling_known
@@ -218,8 +169,8 @@ flown_flights := {key |
 
 airline_cancelled if {
 	cancelling_known
-	some flight in record.flights
-	record.timetable[airline.flight_key(flight)].status == "cancelled"
+	some key in held
+	record.timetable[key].status == "cancelled"
 }
 
 # The three grounds that the record decides. The fourth, insurance and its condition, is asked below.
@@ -264,7 +215,7 @@ warn contains {
 
 changing_flights_known if {
 	asking_flights
-	count(airline.unknown_flights(arguments.flights, record.timetable)) == 0
+	unknown_flights == set()
 }
 
 asking_flights if {
@@ -272,40 +223,22 @@ asking_flights if {
 	readable
 }
 
-flights_differ if {
-	asking_flights
-	before := sort([airline.flight_key(flight) | some flight in record.flights])
-	after := sort([airline.flight_key(flight) | some flight in arguments.flights])
-	before != after
-}
+flights_differ if sort(held) != sort(asked)
 
-held := {airline.flight_key(flight) | some flight in record.flights} if asking_flights
+# The flights that the reservation does not have yet.
+to_seat := {key | some key in asked; not key in held}
 
-# The flights that need a new seat: those that the reservation does not have yet, and all of them in a new cabin.
-to_seat := {key |
-	some flight in arguments.flights
-	key := airline.flight_key(flight)
-	not seat_kept(key)
-} if {
-	asking_flights
-}
+# The flights that it keeps in another cabin. All reservations can change cabin: whatever is asked of a flight before it
+# is booked is no ground to refuse this.
+to_reseat := {key | some key in asked; key in held} if arguments.cabin != record.cabin
 
-seat_kept(key) if {
-	arguments.cabin == record.cabin
-	key in held
-}
+first_origin := record.timetable[asked[0]].origin
 
-first_origin := record.timetable[airline.flight_key(arguments.flights[0])].origin if asking_flights
-
-last_destination := record.timetable[airline.flight_key(last)].destination if {
-	asking_flights
-	last := arguments.flights[count(arguments.flights) - 1]
-}
+last_destination := record.timetable[asked[count(asked) - 1]].destination
 
 reaches_destination if {
-	asking_flights
-	some flight in arguments.flights
-	record.timetable[airline.flight_key(flight)].destination == record.destination
+	some key in asked
+	record.timetable[key].destination == record.destination
 }
 
 deny contains airline.forbidden(
@@ -363,7 +296,7 @@ deny contains airline.correctable(
 
 deny contains airline.correctable(
 	"flight_not_bookable", "/action/properties/flights",
-	sprintf("%s is %s: no seat on it can be booked, nor in another cabin.", [key, record.timetable[key].status]),
+	sprintf("%s is %s and cannot be booked.", [key, record.timetable[key].status]),
 	{"flight": key, "status": record.timetable[key].status},
 ) if {
 	changing_flights_known
@@ -390,6 +323,28 @@ deny contains airline.correctable(
 ) if {
 	changing_flights_known
 	some key in to_seat
+	airline.listed(record.timetable[key])
+	record.timetable[key].available_seats[arguments.cabin] < count(record.passengers)
+}
+
+warn contains {
+	"code": "cabin_not_on_sale",
+	"message": sprintf("%s is %s: the airline's own system may refuse another cabin on it.", [key, record.timetable[key].status]),
+} if {
+	changing_flights_known
+	some key in to_reseat
+	record.timetable[key].status != "available"
+}
+
+warn contains {
+	"code": "cabin_not_on_sale",
+	"message": sprintf("%s has %d seats left in %s, for %d passengers.", [
+		key, record.timetable[key].available_seats[arguments.cabin],
+		arguments.cabin, count(record.passengers),
+	]),
+} if {
+	changing_flights_known
+	some key in to_reseat
 	airline.listed(record.timetable[key])
 	record.timetable[key].available_seats[arguments.cabin] < count(record.passengers)
 }

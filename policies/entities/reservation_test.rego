@@ -147,19 +147,30 @@ test_change_of_the_route if {
 test_change_to_a_flight_that_is_not_on_sale if {
 	codes(change({"flights": [delayed, back]}, {})) == {"flight_not_bookable"}
 	allowed(change({"flights": [delayed, {"flight_number": "T2", "date": "2030-03-12"}]}, {"flights": [delayed, back]}))
-	codes(change({"flights": [delayed, back], "cabin": "basic_economy"}, {"flights": [delayed, back]})) == {"flight_not_bookable"}
+	codes(change({"flights": [delayed, back], "cabin": "business"}, {})) == {"flight_not_bookable"}
 }
 
 test_change_needs_a_seat_for_everyone if {
-	codes(change({"flights": [out, back], "cabin": "business"}, {})) == {"no_seats"}
-	allowed(change({"flights": [out, back], "cabin": "business"}, {"passengers": [passenger]}))
+	codes(change({"cabin": "business"}, {})) == {"no_seats"}
+	allowed(change({"cabin": "business"}, {"passengers": [passenger]}))
 	codes(change({}, {"passengers": [passenger, passenger, passenger]})) == {"no_seats"}
 }
 
 test_a_kept_flight_needs_no_new_seat if {
 	three := [passenger, passenger, passenger]
 	allowed(change({}, {"passengers": three, "flights": [other, back]}))
-	codes(change({"cabin": "business"}, {"passengers": three, "flights": [other, back]})) == {"no_seats"}
+}
+
+# "All reservations, including basic economy, can change cabin without changing the flights."
+test_a_kept_flight_can_change_cabin_whatever_its_state if {
+	full := change({"flights": [out, back], "cabin": "business"}, {})
+	allowed(full)
+	warnings(full) == {"cabin_not_on_sale"}
+	left := change({"flights": [delayed, back], "cabin": "basic_economy"}, {"flights": [delayed, back]})
+	allowed(left)
+	warnings(left) == {"cabin_not_on_sale"}
+	on_sale := change({"flights": [out, back], "cabin": "basic_economy"}, {})
+	warnings(on_sale) == set()
 }
 
 test_paying_for_a_change if {

@@ -34,36 +34,26 @@ taken := takes[input.action.name]
 
 # --- shapes: what a rule would need and cannot read is a denial, and the rules below then stay silent
 
-bad_record contains "membership" if {
-	"membership" in needed
-	not airline.free_bags_each[record.membership]
+bad_record contains field if {
+	some field in needed
+	not record_has(field)
 }
 
-bad_record contains "payment_methods" if {
-	"payment_methods" in needed
-	not airline.wallet(record.payment_methods)
-}
+record_has("membership") if airline.free_bags_each[record.membership]
 
-bad_record contains "reservations" if {
-	"reservations" in needed
-	not readable_ids
-}
+record_has("payment_methods") if airline.wallet(record.payment_methods)
+
+record_has("reservations") if readable_ids
+
+record_has("reservation_records") if readable_reservations
+
+record_has("timetable") if is_object(record.timetable)
 
 readable_ids if {
 	is_array(record.reservations)
 	every id in record.reservations {
 		airline.text(id)
 	}
-}
-
-bad_record contains "reservation_records" if {
-	"reservation_records" in needed
-	not readable_reservations
-}
-
-bad_record contains "timetable" if {
-	"timetable" in needed
-	not is_object(record.timetable)
 }
 
 readable_reservations if {
@@ -77,60 +67,32 @@ readable_reservations if {
 	}
 }
 
-bad_argument contains "amount" if {
-	"amount" in taken
-	not airline.quantity(arguments.amount)
+bad_argument contains field if {
+	some field in taken
+	not argument_given(field)
 }
 
-bad_argument contains "cabin" if {
-	"cabin" in taken
-	not arguments.cabin in airline.cabins
-}
+argument_given("amount") if airline.quantity(arguments.amount)
 
-bad_argument contains "destination" if {
-	"destination" in taken
-	not airline.text(arguments.destination)
-}
+argument_given("cabin") if arguments.cabin in airline.cabins
 
-bad_argument contains "flight_type" if {
-	"flight_type" in taken
-	not arguments.flight_type in airline.trip_types
-}
+argument_given("destination") if airline.text(arguments.destination)
 
-bad_argument contains "flights" if {
-	"flights" in taken
-	not airline.segments(arguments.flights)
-}
+argument_given("flight_type") if arguments.flight_type in airline.trip_types
 
-bad_argument contains "insurance" if {
-	"insurance" in taken
-	not arguments.insurance in {"yes", "no"}
-}
+argument_given("flights") if airline.segments(arguments.flights)
 
-bad_argument contains "nonfree_baggages" if {
-	"nonfree_baggages" in taken
-	not airline.whole(arguments.nonfree_baggages)
-}
+argument_given("insurance") if arguments.insurance in {"yes", "no"}
 
-bad_argument contains "origin" if {
-	"origin" in taken
-	not airline.text(arguments.origin)
-}
+argument_given("nonfree_baggages") if airline.whole(arguments.nonfree_baggages)
 
-bad_argument contains "passengers" if {
-	"passengers" in taken
-	not airline.passengers(arguments.passengers)
-}
+argument_given("origin") if airline.text(arguments.origin)
 
-bad_argument contains "payment_methods" if {
-	"payment_methods" in taken
-	not airline.payments(arguments.payment_methods)
-}
+argument_given("passengers") if airline.passengers(arguments.passengers)
 
-bad_argument contains "total_baggages" if {
-	"total_baggages" in taken
-	not airline.whole(arguments.total_baggages)
-}
+argument_given("payment_methods") if airline.payments(arguments.payment_methods)
+
+argument_given("total_baggages") if airline.whole(arguments.total_baggages)
 
 deny contains airline.missing(
 	sprintf("/entity/properties/%s", [field]),
@@ -173,12 +135,13 @@ deny contains airline.missing(
 	sprintf("The timetable has no record of %s.", [key]),
 ) if {
 	booking
-	some key in airline.unknown_flights(arguments.flights, record.timetable)
+	some key in airline.unknown(asked, record.timetable)
 }
 
+asked := airline.flight_keys(arguments.flights) if booking
+
 asked_flights := {key: flight |
-	some asked in arguments.flights
-	key := airline.flight_key(asked)
+	some key in asked
 	flight := record.timetable[key]
 	airline.known(flight)
 } if {
@@ -271,8 +234,8 @@ price_usd := ((sum(fares) * count(arguments.passengers)) + bags) + insurance if 
 		airline.listed(flight)
 	}
 	fares := [fare |
-		some asked in arguments.flights
-		fare := record.timetable[airline.flight_key(asked)].prices[arguments.cabin]
+		some key in asked
+		fare := record.timetable[key].prices[arguments.cabin]
 	]
 	count(fares) == count(arguments.flights)
 	bags := airline.extra_bag_usd * arguments.nonfree_baggages
@@ -322,7 +285,7 @@ deny contains airline.missing(
 flights_without_record contains key if {
 	compensating
 	some reservation in record.reservation_records
-	some key in airline.unknown_flights(reservation.flights, record.timetable)
+	some key in airline.unknown(airline.flight_keys(reservation.flights), record.timetable)
 }
 
 deny contains airline.missing(
@@ -350,8 +313,8 @@ eligible(reservation) if reservation.cabin == "business"
 
 incident(reservation, usd) if {
 	usd == 100
-	some flight in reservation.flights
-	record.timetable[airline.flight_key(flight)].status == "cancelled"
+	some key in airline.flight_keys(reservation.flights)
+	record.timetable[key].status == "cancelled"
 }
 
 incident(reservation, usd) if {

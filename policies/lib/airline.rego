@@ -42,10 +42,7 @@ whole(value) if {
 # Year, month and day in digits. Whether such a day exists matters only where it is calculated with: see the clock.
 date(value) if {
 	is_string(value)
-	count(value) == 10
-	substring(value, 4, 1) == "-"
-	substring(value, 7, 1) == "-"
-	trim(value, "0123456789-") == ""
+	regex.match(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`, value)
 }
 
 segments(value) if {
@@ -86,17 +83,15 @@ wallet(value) if {
 
 flight_key(flight) := sprintf("%s %s", [flight.flight_number, flight.date])
 
-# The flights of a list that the timetable does not know.
-unknown_flights(flights, timetable) := {key |
-	some flight in flights
-	key := flight_key(flight)
-	not known(timetable[key])
-}
+flight_keys(flights) := [sprintf("%s %s", [flight.flight_number, flight.date]) | some flight in flights]
+
+# Those of them that the timetable does not know.
+unknown(keys, timetable) := {key | some key in keys; not known(timetable[key])}
 
 known(flight) if {
-	text(flight.status)
-	text(flight.origin)
-	text(flight.destination)
+	is_string(flight.status)
+	is_string(flight.origin)
+	is_string(flight.destination)
 }
 
 # An available flight lists the seats and prices of every cabin; without them it cannot be sold.

@@ -4,7 +4,7 @@
 # clock, unless the request says in `context.present` which moment it is about: recorded work is judged as of its own
 # day. Whoever may set that moment can make a booking look young, so it is never later than the gate's clock, it is
 # recorded with the decision, and a runtime of today's work leaves it out.
-package tollgate.lib.airline.clock
+package tollgate.lib.airline_clock
 
 day_ns := ((24 * 60) * 60) * 1000000000
 

@@ -4,7 +4,7 @@
 //! has a name of its own, of the same length, and all other rules are blanked out; so lines and columns stay, and
 //! the rules see the same helpers. Asked by that name, a rule tells what it alone contributes.
 
-use super::compile::{Compiled, sources};
+use super::compile::{Compiled, GATHERED, gathered, sources};
 use super::set::{ContractRule, Head, Layer, PolicySet};
 use super::tree::short;
 use regorus::Value;
@@ -50,17 +50,23 @@ pub(super) fn gave(own: &Value, entry: &Value) -> bool {
     }
 }
 
+/// The name, in [`GATHERED`], of what each `deny` and `warn` gives by itself, by the rule's own name.
+pub(super) const OWN: &str = "own";
+
 /// The engine that knows each rule by its own name.
 pub(super) fn compile(set: &PolicySet, layer: &Layer, data: Value) -> anyhow::Result<Compiled> {
     let copies = layer.files.iter().filter_map(|file| {
         let text = set.tree.files.get(file)?;
         Some((file.as_str(), renamed(layer, file, text)))
     });
-    Compiled::new(sources(set, layer.files.iter().chain(&set.libraries)).chain(copies), data)
+    let said = single(layer).filter(|(_, head)| matches!(head.name, ContractRule::Deny | ContractRule::Warn));
+    let own = said.map(|(number, head)| (own_name(head.name, number), reference(layer, number, head)));
+    let asked = ("own", format!("package {GATHERED}\n{}", gathered(OWN, own)));
+    Compiled::new(sources(set, layer.files.iter().chain(&set.libraries)).chain(copies).chain([asked]), data)
 }
 
 /// `deny` → `z0a7`: as long as the name, and not likely one of the author's. Base 36 leaves room for 46,656 rules.
-fn own_name(name: ContractRule, number: usize) -> String {
+pub(super) fn own_name(name: ContractRule, number: usize) -> String {
     let digit = |n: usize| char::from_digit(u32::try_from(n % 36).unwrap_or(0), 36).unwrap_or('0');
     let number = [digit(number / 1296), digit(number / 36), digit(number)];
     let width = name.as_str().len();

@@ -2,7 +2,7 @@
 
 use super::builtins::{self, Shared};
 use super::problem::Problem;
-use super::set::{Layer, PolicySet};
+use super::set::{ContractRule, Layer, PolicySet};
 use super::syntax;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError, Value};
@@ -46,9 +46,16 @@ impl Compiled {
         Ok(Self { engine, shared })
     }
 
-    /// The engine of a layer.
+    /// The engine of a layer, which can be asked for [`answer`] too.
     pub(super) fn of_layer(set: &PolicySet, layer: &Layer, data: Value) -> anyhow::Result<Self> {
-        Self::new(sources(set, layer.files.iter().chain(&set.libraries)), data)
+        let rules = [None, Some(ContractRule::Allow), Some(ContractRule::AllowWithoutEntity)].map(|must_say| {
+            let heard = [Some(ContractRule::Deny), Some(ContractRule::Warn), must_say];
+            let heard = heard.into_iter().flatten().filter(|name| layer.defines(*name));
+            let values = heard.map(|name| (name.as_str().to_owned(), layer.id.rule(name.as_str())));
+            gathered(answer(must_say), values)
+        });
+        let asked = ("answer", format!("package {GATHERED}\n{}", rules.concat()));
+        Self::new(sources(set, layer.files.iter().chain(&set.libraries)).chain([asked]), data)
     }
 
     /// Makes regorus analyse what it was given; it does so before its first answer.
@@ -97,6 +104,34 @@ impl Compiled {
             return Failure::Time;
         }
         Failure::Error(message, syntax::place(&text).map(|(file, (line, _))| (file.to_owned(), line)))
+    }
+}
+
+/// The package of the rules that ask for several others at once. Every question to an engine begins from nothing, so
+/// asked one by one they would make each their own way through what they share. No file of a set is of this package.
+pub(super) const GATHERED: &str = "tollgate.gathered";
+
+/// Rules of [`GATHERED`] that make `name` the set of these keys, each with its value; one whose value is undefined is
+/// not in it.
+pub(super) fn gathered(name: &str, values: impl Iterator<Item = (String, String)>) -> String {
+    // the first rule keeps the set defined whatever the others are
+    let rules = values.map(|(key, reference)| format!("{name} contains [\"{key}\", {reference}]\n"));
+    format!("{name} contains [] if true\n{}", rules.collect::<String>())
+}
+
+/// The value of a key in such a set.
+pub(super) fn of_gathered(set: &Value, key: &str) -> Value {
+    let Value::Set(pairs) = set else { return Value::Undefined };
+    let pair = pairs.iter().find(|pair| pair[0] == Value::from(key));
+    pair.map_or(Value::Undefined, |pair| pair[1].clone())
+}
+
+/// The name, in [`GATHERED`], of all that a layer says: `deny`, `warn`, and the rule by which it must agree.
+pub(super) fn answer(must_say: Option<ContractRule>) -> &'static str {
+    match must_say {
+        Some(ContractRule::Allow) => "with_allow",
+        Some(ContractRule::AllowWithoutEntity) => "with_allow_without_entity",
+        _ => "alone",
     }
 }
 

@@ -5,11 +5,11 @@
 //! there is no other way to say yes than to have none.
 
 use super::attribute;
-use super::compile::{Compiled, Failure, to_rego};
+use super::compile::{self, Compiled, Failure, GATHERED, of_gathered, to_rego};
 use super::engines::{Engines, Purpose};
 use super::limits::{Limits, Quarantine, ThreadClock};
 use super::output::{self, Entry, Invalid};
-use super::set::{ContractRule, Layer, PolicySet};
+use super::set::{ContractRule, Head, Layer, PolicySet};
 use super::tree::{LayerId, short};
 use crate::vocabulary::{Code, Reason, Warning};
 use jiff::Timestamp;
@@ -118,14 +118,15 @@ impl Engines {
         if denials.is_empty() && must_say.is_some() && !answer.says_yes() {
             outcome.reasons.push(not_permitted(layer, must_say));
         }
+        let mut own = OwnValues::default();
         for entry in denials {
-            let rule = self.rule_of(set, layer, ContractRule::Deny, &entry, input, conditions);
+            let rule = self.rule_of(set, layer, ContractRule::Deny, &entry, &mut own, input, conditions);
             let policy =
                 rule.as_deref().and_then(|rule| rule.rsplit_once(':')).map(|(file, _)| format!("policy:{file}"));
             outcome.reasons.push(entry.into_reason(&policy.unwrap_or_else(|| target(layer)), rule));
         }
         for entry in warnings {
-            let rule = self.rule_of(set, layer, ContractRule::Warn, &entry, input, conditions);
+            let rule = self.rule_of(set, layer, ContractRule::Warn, &entry, &mut own, input, conditions);
             outcome.warnings.push(entry.into_warning(rule));
         }
     }
@@ -147,7 +148,7 @@ impl Engines {
                 .map_err(|error| error_reason(layer, &super::syntax::message(&error.to_string()), None))?;
             compiled.about(input, nanoseconds(conditions.now));
             let started = conditions.clock.cpu();
-            let answer = Answer::ask(&mut compiled, layer, must_say, limit.saturating_mul(factor));
+            let answer = Answer::ask(&mut compiled, must_say, limit.saturating_mul(factor));
             let used = conditions.clock.cpu().saturating_sub(started);
             match answer {
                 Ok(answer) if used <= limit => {
@@ -178,28 +179,32 @@ impl Engines {
         layer: &Layer,
         name: ContractRule,
         entry: &Entry,
+        own: &mut OwnValues,
         input: &Value,
         conditions: &Conditions<'_>,
     ) -> Option<String> {
         if let Some(place) = attribute::by_code(layer, name, entry.code.as_deref()) {
             return Some(place);
         }
-        let file = layer.files.first().map(|file| short(file).to_owned());
-        let Ok(mut compiled) = self.take(set, layer, Purpose::Attribute) else { return file };
-        compiled.about(input, nanoseconds(conditions.now));
-        for (number, head) in attribute::single(layer).filter(|(_, head)| head.name == name) {
-            match compiled.ask(&attribute::reference(layer, number, head), conditions.limits.time) {
-                Ok(own) if attribute::gave(&own, &entry.value) => {
-                    self.put(layer, Purpose::Attribute, compiled);
-                    return Some(attribute::place(head));
-                }
-                Ok(_) => {}
-                Err(_) => return file,
-            }
-        }
-        file
+        let own = own.get_or_insert_with(|| {
+            let mut compiled = self.take(set, layer, Purpose::Attribute).ok()?;
+            compiled.about(input, nanoseconds(conditions.now));
+            let own = compiled.ask(&format!("data.{GATHERED}.{}", attribute::OWN), conditions.limits.time).ok()?;
+            self.put(layer, Purpose::Attribute, compiled);
+            Some(own)
+        });
+        let gave = |(number, head): &(usize, &Head)| {
+            let own = own.as_ref().map(|own| of_gathered(own, &attribute::own_name(head.name, *number)));
+            head.name == name && own.is_some_and(|own| attribute::gave(&own, &entry.value))
+        };
+        let place = attribute::single(layer).find(gave).map(|(_, head)| attribute::place(head));
+        place.or_else(|| layer.files.first().map(|file| short(file).to_owned()))
     }
 }
+
+/// What each rule of a layer gives by itself, asked for when the first reason needs it; `Some(None)` if it could not be
+/// told.
+type OwnValues = Option<Option<Value>>;
 
 /// What a layer said, as it said it.
 struct Answer {
@@ -209,21 +214,10 @@ struct Answer {
 }
 
 impl Answer {
-    fn ask(
-        compiled: &mut Compiled,
-        layer: &Layer,
-        must_say: Option<ContractRule>,
-        limit: Duration,
-    ) -> Result<Self, Failure> {
-        let mut ask = |name: Option<ContractRule>| match name {
-            Some(name) if layer.defines(name) => match compiled.ask(&layer.id.rule(name.as_str()), limit) {
-                // only `deny.x` and the like are defined: an object, as far as anyone asks for `deny`
-                Err(Failure::Error(why, None)) if why == "not a valid rule path" => Ok(Value::new_object()),
-                answer => answer,
-            },
-            _ => Ok(Value::Undefined),
-        };
-        Ok(Self { deny: ask(Some(ContractRule::Deny))?, warn: ask(Some(ContractRule::Warn))?, yes: ask(must_say)? })
+    fn ask(compiled: &mut Compiled, must_say: Option<ContractRule>, limit: Duration) -> Result<Self, Failure> {
+        let all = compiled.ask(&format!("data.{GATHERED}.{}", compile::answer(must_say)), limit)?;
+        let of = |name: Option<ContractRule>| name.map_or(Value::Undefined, |name| of_gathered(&all, name.as_str()));
+        Ok(Self { deny: of(Some(ContractRule::Deny)), warn: of(Some(ContractRule::Warn)), yes: of(must_say) })
     }
 
     fn judged(&self, layer: &Layer, must_say: Option<ContractRule>) -> Result<(Vec<Entry>, Vec<Entry>), Invalid> {

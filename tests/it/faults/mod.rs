@@ -1,5 +1,13 @@
 //! Faults and bad input: whatever is done to a running daemon, the answer is clear and nothing is lost.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "what fails here fails its test, and a seed is told of"
+)]
+
 mod kill;
 mod load;
 mod policies;

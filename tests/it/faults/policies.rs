@@ -2,7 +2,7 @@
 //! taken, and nobody else notices.
 
 use super::race::while_asking;
-use crate::support::{Answer, Daemon, example};
+use crate::support::{Answer, Daemon, example, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tollgate::clock::{Clock as _, SystemClock};
@@ -141,6 +141,9 @@ fn serves(daemon: &Daemon, key: &str, digest: &Value) -> Answer {
     answer
 }
 
+/// What is done to a directory: in a word, the harm, and its undoing.
+type Damage<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
+
 /// A directory in a bad state is told of at `/policy-sets`, the old set goes on serving, also over a restart; once the
 /// directory is right again nothing is told any more.
 #[test]
@@ -152,7 +155,6 @@ fn what_cannot_be_taken_is_shown_and_the_old_set_serves() {
     let half = "package tollgate.entities.rfq\n\nimport data.tollgate.lib.prices\n\nallow if {";
     let (entity, base, aside) =
         (policies.join("entities/rfq.rego"), policies.join("base.rego"), policies.join("aside"));
-    type Damage<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
     let whole = std::fs::read(&entity).unwrap();
     let damages: [Damage; 4] = [
         ("half a file", &|| std::fs::write(&entity, half).unwrap(), &|| std::fs::write(&entity, &whole).unwrap()),
@@ -168,16 +170,16 @@ fn what_cannot_be_taken_is_shown_and_the_old_set_serves() {
     ];
     for (what, harm, heal) in damages {
         harm();
-        daemon.until(what, || look(&daemon).refused != Value::Null);
+        until(what, || look(&daemon).refused != Value::Null);
         let seen = look(&daemon);
         assert!(seen.refused["problems"][0]["message"].is_string(), "{what}: {}", seen.refused);
         assert_eq!(seen.digest, good.digest, "{what}");
         serves(&daemon, what, &good.digest);
         daemon = daemon.restart();
-        daemon.until(what, || look(&daemon).refused != Value::Null);
+        until(what, || look(&daemon).refused != Value::Null);
         serves(&daemon, &format!("{what}, restarted"), &good.digest);
         heal();
-        daemon.until(what, || look(&daemon).refused == Value::Null);
+        until(what, || look(&daemon).refused == Value::Null);
         serves(&daemon, &format!("{what}, healed"), &good.digest);
     }
 }
@@ -188,10 +190,10 @@ fn a_directory_that_is_gone_is_shown_and_the_old_set_serves() {
     let good = look(&daemon);
     let (policies, aside) = (daemon.dir().join("policies"), daemon.dir().join("aside"));
     std::fs::rename(&policies, &aside).unwrap();
-    daemon.until("the directory is missed", || look(&daemon).refused != Value::Null);
+    until("the directory is missed", || look(&daemon).refused != Value::Null);
     serves(&daemon, "gone", &good.digest);
     std::fs::rename(&aside, &policies).unwrap();
-    daemon.until("the directory is back", || look(&daemon).refused == Value::Null);
+    until("the directory is back", || look(&daemon).refused == Value::Null);
     serves(&daemon, "back", &good.digest);
 }
 
@@ -205,7 +207,7 @@ fn a_set_that_lost_a_module_waits_for_a_confirmation() {
     let module = daemon.dir().join("policies/agents/other.rego");
     let text = std::fs::read(&module).unwrap();
     std::fs::remove_file(&module).unwrap();
-    daemon.until("the loss is seen", || look(&daemon).refused != Value::Null);
+    until("the loss is seen", || look(&daemon).refused != Value::Null);
     let seen = look(&daemon);
     assert_eq!(seen.refused["lost_modules"], json!(["policies/agents/other.rego"]));
     assert_eq!(seen.digest, good.digest);
@@ -214,11 +216,11 @@ fn a_set_that_lost_a_module_waits_for_a_confirmation() {
     // put back: nothing waits, and what waited cannot be confirmed any more
     let waiting = format!("/api/v1/policy-sets/{}/confirm", seen.refused["digest"].as_str().unwrap());
     std::fs::write(&module, &text).unwrap();
-    daemon.until("the module is back", || look(&daemon).refused == Value::Null);
+    until("the module is back", || look(&daemon).refused == Value::Null);
     daemon.admin().post(&waiting, &json!({"reason": "too late"})).problem(404, "not_found");
 
     std::fs::remove_file(&module).unwrap();
-    daemon.until("the loss is seen again", || look(&daemon).refused != Value::Null);
+    until("the loss is seen again", || look(&daemon).refused != Value::Null);
     let operator = daemon.holder(&["operator"], &[]);
     operator.post(&waiting, &json!({"reason": "not mine to say"})).problem(403, "forbidden");
     let confirmed = daemon.admin().post(&waiting, &json!({"reason": "other is retired"})).expect(200);
@@ -235,7 +237,7 @@ fn a_good_change_is_in_force_and_stays_so_over_a_restart() {
     let file = daemon.dir().join("policies/agents/rfq_draft.rego");
     let text = "package tollgate.agents[\"rfq-draft\"]\n\nallow := false\n";
     std::fs::write(file, text).unwrap();
-    daemon.until("the change is in force", || look(&daemon).digest != before.digest);
+    until("the change is in force", || look(&daemon).digest != before.digest);
     let denied = daemon.admin().ask("one", "0.01").denied("not_permitted");
     let after = look(&daemon);
     assert_eq!((&denied["policy_set"], &after.refused), (&after.digest, &Value::Null));

@@ -1,7 +1,7 @@
 //! What is asked at the same moment. Behind each test stands which break of the product made it fail.
 
 use super::race::{answer_of, journal, race, while_asking};
-use crate::support::{Daemon, example};
+use crate::support::{Daemon, example, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -248,7 +248,7 @@ fn a_change_of_policy_against_admissions_in_flight() {
         |step| {
             let before = in_force();
             std::fs::write(&file, agent(step % 2 == 1)).unwrap();
-            daemon.until("the set is taken", || in_force() != before);
+            until("the set is taken", || in_force() != before);
             step < 5
         },
     );

@@ -1,6 +1,6 @@
 //! Time through the daemon: midnights, days that are not 24 hours long, clocks that are set, and holds whose time comes.
 
-use crate::support::{Daemon, example};
+use crate::support::{Daemon, example, until};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -113,7 +113,7 @@ fn a_clock_that_is_set_stops_admissions_and_expires_nothing() {
         // while it has jumped what is due by the steady clock does expire
         daemon.clock().set_wall(right + SignedDuration::from_secs(jump));
         daemon.clock().advance(Duration::from_secs(600));
-        daemon.until("the hold has expired", || {
+        until("the hold has expired", || {
             daemon.admin().get(&format!("/api/v1/holds/{}", holds[2])).expect(200)["state"] == "expired"
         });
         assert_eq!(daemon.admin().get(&format!("/api/v1/holds/{}", holds[1])).expect(200)["state"], "pending");
@@ -171,7 +171,7 @@ fn expiry_is_journalled_and_final_and_the_money_can_still_be_booked() {
     daemon.admin().post(&format!("{path}/extend"), &json!({"ttl_s": 1})).expect(200);
     daemon.clock().advance(Duration::from_millis(1_001));
     // nobody asks for anything: the daemon expires it by itself
-    daemon.until("it has expired", || daemon.admin().get(&path).expect(200)["state"] == "expired");
+    until("it has expired", || daemon.admin().get(&path).expect(200)["state"] == "expired");
     let account = "2026-11-23@America/New_York";
     assert_eq!(figures(&daemon, "b", account), ["0", "2", "0"]);
     assert_eq!(daemon.admin().get("/api/v1/budgets/b").expect(200)["remaining"], "5");

@@ -113,8 +113,10 @@ fn run(setup: Setup) -> Daemon {
     Daemon { url: format!("http://{address}"), clock, setup: Some(setup), stop, thread: Some(thread), runtime }
 }
 
+/// Waits until the daemon has come to something by itself. What it is asked is an answer of the daemon, and takes its time;
+/// a minute without success fails the test.
 #[track_caller]
-fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     let clock = SystemClock::new();
     while !condition() {
         assert!(clock.monotonic() < Duration::from_secs(60), "in vain: {what}");
@@ -177,13 +179,6 @@ impl Daemon {
         }
         let answer = self.admin().post("/api/v1/keys", &body).expect(201);
         self.caller(answer["secret"].as_str().unwrap())
-    }
-
-    /// Waits until the daemon has come to something by itself. What it is asked is an answer of the daemon, and takes its
-    /// time; a minute without success fails the test.
-    #[track_caller]
-    pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        until(what, condition);
     }
 
     /// Stops it and starts it again on the same directories.

@@ -6,4 +6,4 @@ mod caller;
 mod daemon;
 
 pub(crate) use caller::{Answer, Caller, example};
-pub(crate) use daemon::Daemon;
+pub(crate) use daemon::{Daemon, until};
