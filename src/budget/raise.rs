@@ -164,7 +164,7 @@ fn end(window: &Window, request: &RaiseRequest<'_>, now: Timestamp, faults: &mut
         (None, true) => {}
         (None, false) => match window {
             Window::Lifetime => {
-                faults.push(FieldFault::at("/ends_at", "is required: the window never ends; or set permanent to true"))
+                faults.push(FieldFault::at("/ends_at", "is required: the window never ends; or set permanent to true"));
             }
             // What is used now has left the window by then.
             Window::Rolling { length_s } => {

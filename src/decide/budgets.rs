@@ -198,9 +198,9 @@ fn apply(draft: &mut Draft<'_>, specs: &[BudgetSpec], actor: &Actor, ctx: &Conte
             Ok(new) if old.is_some_and(|old| **old == new) => unchanged.push(id),
             Ok(new) => {
                 if old.is_some() {
-                    replaced.push(id)
+                    replaced.push(id);
                 } else {
-                    created.push(id)
+                    created.push(id);
                 }
                 after.push(new);
             }

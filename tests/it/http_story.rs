@@ -121,9 +121,24 @@ fn a_budget_is_changed_only_by_who_saw_it() {
     assert!(admin.get("/api/v1/budgets/b").expect(200)["deleted_at"].is_string());
     admin.daily_budget("b", "5.00").problem(409, "already_exists");
     let spec = json!({"id": "c", "unit": "usd", "limit": "1", "window": {"kind": "lifetime"}});
+    let bad = json!({"budgets": [
+        spec,
+        {"id": "Bad", "unit": "usd", "limit": "-1", "window": {"kind": "rolling", "length_s": 1}, "alert_at_percent": [0]},
+        {"id": "e", "unit": "usd", "limit": "1e9", "window": {"kind": "lifetime", "length_s": 60}, "each": ["run", "run"]},
+    ]});
+    let refused = admin.put("/api/v1/budgets", &bad).problem(400, "invalid_request");
+    let pointers: Vec<_> =
+        refused["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+    let wanted =
+        ["1/id", "1/limit", "1/window/length_s", "1/alert_at_percent/0", "2/limit", "2/window/length_s", "2/each/1"];
+    assert_eq!(pointers, wanted.map(|place| format!("/budgets/{place}")), "every fault of every budget");
+    let large =
+        json!({"budgets": [{"id": "c", "unit": "tokens", "limit": "400000000000", "window": {"kind": "lifetime"}}]});
+    assert_eq!(admin.put("/api/v1/budgets", &large).expect(200)["created"], json!(["c"]), "a limit is a balance");
+    let spec = json!({"id": "d", "unit": "usd", "limit": "1", "window": {"kind": "lifetime"}});
     let applied = admin.put("/api/v1/budgets", &json!({"budgets": [spec]})).expect(200);
-    assert_eq!(applied["created"], json!(["c"]));
-    admin.get("/api/v1/budgets/c/usage").expect(200);
+    assert_eq!((&applied["created"], &applied["deleted"]), (&json!(["d"]), &json!(["c"])));
+    admin.get("/api/v1/budgets/d/usage").expect(200);
 }
 
 #[test]

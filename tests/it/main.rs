@@ -1,5 +1,7 @@
 //! The integration tests.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+
 mod airline;
 mod airline_run;
 mod faults;

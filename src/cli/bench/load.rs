@@ -59,7 +59,7 @@ impl Figures {
     }
 
     /// The latency that so many of a thousand stay under, in milliseconds.
-    fn permille(&self, sorted: &[u32], permille: usize) -> f64 {
+    fn permille(sorted: &[u32], permille: usize) -> f64 {
         let last = sorted.len().saturating_sub(1);
         sorted.get((sorted.len() * permille / 1000).min(last)).map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
     }
@@ -67,7 +67,7 @@ impl Figures {
     fn summary(&self) -> [f64; 4] {
         let mut sorted = self.latencies_us.clone();
         sorted.sort_unstable();
-        [500, 990, 999, 1000].map(|permille| self.permille(&sorted, permille))
+        [500, 990, 999, 1000].map(|permille| Self::permille(&sorted, permille))
     }
 
     pub(super) fn row(&self, name: &str) -> Vec<String> {

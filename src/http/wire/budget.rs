@@ -5,7 +5,7 @@ use crate::budget::{
 };
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemCode};
 use crate::vocabulary::{Balance, BudgetId, IdempotencyKey, Unit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -307,9 +307,16 @@ fn checked_window(body: &WindowBody, check: &mut Check) -> Option<Window> {
 }
 
 impl ApplyBody {
-    /// The specifications, or every field at fault of the first budget that has any.
+    /// The specifications, or every field at fault of every budget.
     pub fn specs(self) -> Result<Vec<BudgetSpec>, Problem> {
-        self.budgets.into_iter().enumerate().map(|(n, body)| body.spec(&format!("/budgets/{n}"), None)).collect()
+        let (mut specs, mut errors) = (Vec::with_capacity(self.budgets.len()), Vec::new());
+        for (n, body) in self.budgets.into_iter().enumerate() {
+            match body.spec(&format!("/budgets/{n}"), None) {
+                Ok(spec) => specs.push(spec),
+                Err(problem) => errors.extend(problem.errors),
+            }
+        }
+        if errors.is_empty() { Ok(specs) } else { Err(Problem::fields(ProblemCode::InvalidRequest, errors)) }
     }
 }
 

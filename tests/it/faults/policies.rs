@@ -160,7 +160,7 @@ fn what_cannot_be_taken_is_shown_and_the_old_set_serves() {
         ("half a file", &|| std::fs::write(&entity, half).unwrap(), &|| std::fs::write(&entity, &whole).unwrap()),
         ("base.rego gone", &|| std::fs::rename(&base, &aside).unwrap(), &|| std::fs::rename(&aside, &base).unwrap()),
         ("not a text", &|| std::fs::write(policies.join("x.rego"), [0xff, 0xfe]).unwrap(), &|| {
-            std::fs::remove_file(policies.join("x.rego")).unwrap()
+            std::fs::remove_file(policies.join("x.rego")).unwrap();
         }),
         (
             "a contract name misspelt",
