@@ -240,7 +240,9 @@ pub(super) fn install(engine: &mut Engine, shared: &Shared) -> anyhow::Result<()
                 shared.capped.store(true, Ordering::Relaxed);
                 anyhow::bail!("{name} was stopped at its limit of {CAP} bytes");
             }
-            if *name == "regex.match" && let Some(answer) = patterns.answer(&values) {
+            if *name == "regex.match"
+                && let Some(answer) = patterns.answer(&values)
+            {
                 return Ok(answer);
             }
             let answer = function(&span, &parameters, &values, true);
