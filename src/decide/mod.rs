@@ -1,7 +1,7 @@
 //! Where everything is decided: one command, one draft of a batch, one outcome. Pure: the same command on the same state
 //! at the same time decides the same.
 //!
-//! An admission is decided in [`admit`]. [`run`] is the only door: the store calls it for each command of a batch, in
+//! An admission is decided in `admit.rs`. [`run`] is the only door: the store calls it for each command of a batch, in
 //! arrival order.
 
 mod admit;
