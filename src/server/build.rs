@@ -126,6 +126,7 @@ pub async fn build(options: Options) -> anyhow::Result<Server> {
         watcher = Some(watching);
         background.push(tokio::task::spawn(task));
     }
+    policy::compare_engines(&app)?;
     let http = http::bind(Arc::clone(&app), options.config.http.clone(), &options.listen)
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     Ok(Server { app, http, first_key, seeds, recovery, background, watcher })
