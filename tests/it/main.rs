@@ -15,6 +15,7 @@ mod store_asks;
 mod store_contract;
 mod store_files;
 mod store_journal;
+mod store_keeping;
 mod store_sled;
 mod store_writer;
 mod support;

@@ -68,6 +68,10 @@ fn a_cut_end_is_seen_by_the_head_noted_elsewhere() {
     drop(store);
     let (_, last) = segments(&dir.path().join("journal")).unwrap().pop().unwrap();
     fs::remove_file(last).unwrap();
+    let (code, text) = verify(dir.path(), None);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("its end was cut off"), "the mark of what was durable says more: {text}");
+    fs::remove_file(dir.path().join("journal/durable")).unwrap();
     assert_eq!(verify(dir.path(), None).0, 0, "without the head nobody can see it");
     assert_eq!(verify(dir.path(), Some(&head)).0, 1);
 }
@@ -81,6 +85,7 @@ fn verify_names_every_changed_byte() {
     let mut files: Vec<PathBuf> =
         segments(&dir.path().join("journal")).unwrap().into_iter().map(|(_, path)| path).collect();
     assert!(files.len() > 1, "several segments");
+    files.push(dir.path().join("journal/durable"));
     files.push(
         fs::read_dir(dir.path().join("blobs/"))
             .unwrap()

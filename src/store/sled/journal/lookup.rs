@@ -1,0 +1,70 @@
+//! One record out of the middle, by its number: found by hopping over the heads of those before it in its segment, and
+//! checked when it is read.
+
+use super::read::segments;
+use super::{ReadError, Sealed};
+use crate::audit::{Damage, FRAME_HEADER, Fault, Frame, SEGMENT_HEADER, file_name};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+/// A record's payload and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The JSON.
+    pub payload: Vec<u8>,
+    /// The batch's time, in nanoseconds.
+    pub time_ns: i64,
+}
+
+/// The record of this number, which must be durable; `None` where its segment was dropped.
+pub fn find(dir: &Path, seq: u64) -> Result<Option<Found>, ReadError> {
+    let files = segments(dir)?;
+    let Some((first, path)) = files.iter().rev().find(|(first, _)| *first <= seq) else { return Ok(None) };
+    let io = |error| ReadError::Io { path: path.clone(), error };
+    let file = File::open(path).map_err(io)?;
+    let mut at = *first;
+    let mut offset = SEGMENT_HEADER as u64;
+    loop {
+        let damage = |fault| Damage { file: file_name(*first), offset, seq: at, fault };
+        let Some((found, length)) = head(&file, offset).map_err(io)? else { return Err(damage(Fault::Cut).into()) };
+        if found != at {
+            return Err(damage(Fault::Sequence { found }).into());
+        }
+        if at == seq {
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, offset).map_err(io)?;
+            let frame = Frame::read(&bytes).ok_or_else(|| damage(Fault::Checksum))?;
+            return Ok(Some(Found { payload: frame.payload.to_vec(), time_ns: frame.time_ns }));
+        }
+        offset += length as u64;
+        at += 1;
+    }
+}
+
+/// The batch time of a sealed segment's last record, in nanoseconds; nothing of it is checked but the order.
+pub fn last_time(sealed: &Sealed) -> io::Result<i64> {
+    let file = File::open(&sealed.path)?;
+    let (mut offset, mut time) = (SEGMENT_HEADER as u64, i64::MIN);
+    while offset < sealed.length {
+        let mut bytes = [0; FRAME_HEADER];
+        file.read_exact_at(&mut bytes, offset)?;
+        let length = Frame::claimed_length(&bytes).ok_or_else(|| io::Error::other("a record has a wrong length"))?;
+        time = Frame::claimed_time(&bytes).unwrap_or(time);
+        offset += (FRAME_HEADER + length) as u64;
+    }
+    Ok(time)
+}
+
+/// What the head at this offset claims: sequence number and length of the whole record.
+fn head(file: &File, offset: u64) -> io::Result<Option<(u64, usize)>> {
+    let mut bytes = [0; FRAME_HEADER];
+    match file.read_exact_at(&mut bytes, offset) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let length = Frame::claimed_length(&bytes);
+    Ok(Frame::claimed_seq(&bytes).zip(length.map(|length| FRAME_HEADER + length)))
+}
