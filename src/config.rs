@@ -4,7 +4,7 @@ use crate::admission::Mask;
 use crate::decide;
 use crate::http::config::HttpConfig;
 use crate::policy;
-use crate::store::sled::Keeping;
+use crate::store::sled::{Keeping, Scrubbing};
 use anyhow::Context as _;
 use serde::Deserialize;
 use std::path::Path;
@@ -78,6 +78,10 @@ pub struct StoreConfig {
     pub checkpoint_bytes: u64,
     /// Segments of the journal are dropped when they are so many days old; without it, never.
     pub retain_days: Option<u32>,
+    /// How many MiB a second are read to check everything that is kept; 0: it is not.
+    pub scrub_mib_per_s: u32,
+    /// For how many minutes that rests when it has come around.
+    pub scrub_rest_min: u32,
 }
 
 impl Default for StoreConfig {
@@ -88,6 +92,8 @@ impl Default for StoreConfig {
             segment_bytes: 64 * 1024 * 1024,
             checkpoint_bytes: 128 * 1024 * 1024,
             retain_days: None,
+            scrub_mib_per_s: 8,
+            scrub_rest_min: 60,
         }
     }
 }
@@ -148,6 +154,14 @@ impl Config {
     pub fn keeping(&self) -> Keeping {
         let retain = self.store.retain_days.map(|days| jiff::SignedDuration::from_hours(24 * i64::from(days)));
         Keeping { checkpoint_bytes: self.store.checkpoint_bytes, retain }
+    }
+
+    /// How fast and how often everything that is kept is checked.
+    pub fn scrubbing(&self) -> Scrubbing {
+        Scrubbing {
+            bytes_per_s: u64::from(self.store.scrub_mib_per_s) << 20,
+            rest: Duration::from_secs(60 * u64::from(self.store.scrub_rest_min.max(1))),
+        }
     }
 
     /// Policy's limits.

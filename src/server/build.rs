@@ -85,6 +85,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     settings.writer.batch = options.config.store.max_batch;
     settings.limits = options.config.limits();
     settings.keeping = options.config.keeping();
+    settings.scrubbing = options.config.scrubbing();
     let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
     tell_recovery(&recovery);

@@ -5,7 +5,7 @@ use crate::budget::{Account, Hold};
 use crate::decide::{Answer, Envelope, Refusal};
 use crate::registry::Actor;
 use crate::state::{CheckpointNote, State};
-use crate::store::sled::{Finding, IndexState};
+use crate::store::sled::{Finding, IndexState, Scrubbed};
 use crate::vocabulary::{ActionName, AdmissionId, AgentId, BudgetId, EntityId, EntityType, HoldId, RunId, StepName};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -226,6 +226,8 @@ pub struct StoreStatus {
     pub put_aside: Option<String>,
     /// Used idempotency keys of sealed segments that are remembered.
     pub used_keys: u64,
+    /// How far everything was read and checked.
+    pub scrubbed: Scrubbed,
     /// What was found wrong in the files since the start.
     pub findings: Vec<Finding>,
     /// Commands waiting.

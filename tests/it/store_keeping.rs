@@ -399,3 +399,54 @@ fn a_store_that_forgets_answers_as_one_that_does_not() {
     drop(stores);
     check(small.dir.path(), None).unwrap();
 }
+
+#[test]
+fn the_scrubber_finds_what_a_start_does_not_read() {
+    let place = Place::new();
+    let mut settings = place.settings();
+    settings.scrubbing.bytes_per_s = 0;
+    let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+    furnish(&store);
+    fill(&store, 0, 40);
+    store.put_blob(&format!("sha256:{}", tollgate::audit::Digest::of(b"package x")), b"package x").unwrap();
+    settled_down(&store);
+    drop(store);
+    let in_blobs = walkdir::WalkDir::new(place.dir.path().join("blobs")).into_iter().map(Result::unwrap);
+    let blob = in_blobs.filter(|entry| entry.file_type().is_file()).map(|entry| entry.path().to_owned()).next().unwrap();
+    let (_, segment) = segments(&place.dir.path().join("journal")).unwrap().remove(1);
+    let checkpoints = place.checkpoints();
+    let older = checkpoints[checkpoints.len() - 2].clone();
+    let damaged = [blob, segment, older];
+    for path in &damaged {
+        flip(path, fs::metadata(path).unwrap().len() as usize / 2);
+    }
+    // a start reads the newest checkpoint and what is behind it
+    settings.keeping.checkpoint_bytes = 64 << 20;
+    settings.scrubbing = tollgate::store::sled::Scrubbing { bytes_per_s: 1 << 40, rest: Duration::from_millis(1) };
+    let (store, recovery) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+    assert!(recovery.bad_checkpoints.is_empty());
+    until(|| store.status().scrubbed.passes >= 2);
+    let status = store.status();
+    for path in &damaged {
+        let found = status.findings.iter().filter(|finding| finding.file == path.display().to_string()).count();
+        assert_eq!(found, 1, "{path:?}: {:?}", status.findings);
+    }
+    assert_eq!(status.findings.len(), damaged.len());
+    assert!(status.scrubbed.bytes > 0 && status.scrubbed.last.is_some());
+    decided(&store, admit("a", "after", "0.01"));
+}
+
+#[test]
+fn a_survey_tells_sizes_and_lags_by_the_files_alone() {
+    let place = Place::new();
+    let store = place.open();
+    furnish(&store);
+    fill(&store, 0, 30);
+    settled_down(&store);
+    let survey = tollgate::store::sled::survey::survey(place.dir.path()).unwrap();
+    let status = store.status();
+    assert_eq!((survey.journal.first_record, survey.journal.last_record), (1, status.seq));
+    assert!(survey.journal.segments > 5 && survey.journal.bytes >= status.journal_bytes, "{survey:?}");
+    assert!(!survey.checkpoints.is_empty() && survey.checkpoints.iter().all(|one| one.wrong.is_none()));
+    assert!(survey.checkpoint_lag < 40 && survey.database.bytes > 0 && survey.put_aside.is_empty(), "{survey:?}");
+}

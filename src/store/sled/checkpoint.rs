@@ -183,9 +183,13 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, CheckpointFault> {
 
 /// Checks a checkpoint without making anything of it. Returns where it stands and its digest.
 pub(super) fn verify(path: &Path) -> Result<(CheckpointHeader, CheckpointNote), CheckpointFault> {
-    let bytes = fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
-    let header = CheckpointHeader::decode(&bytes)?;
-    let digest = read_sections(&bytes, &mut |_, _| Ok(()))?;
+    verify_bytes(path, &fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?)
+}
+
+/// The same with the file's bytes.
+pub(super) fn verify_bytes(path: &Path, bytes: &[u8]) -> Result<(CheckpointHeader, CheckpointNote), CheckpointFault> {
+    let header = CheckpointHeader::decode(bytes)?;
+    let digest = read_sections(bytes, &mut |_, _| Ok(()))?;
     named(path, header.chain.seq)?;
     let note = CheckpointNote { seq: header.chain.seq, sha256: digest.to_string(), bytes: bytes.len() as u64 };
     Ok((header, note))

@@ -63,6 +63,8 @@ pub(super) struct History {
     forgotten: AtomicU64,
     /// How far the database behind has come.
     pub(super) progress: Progress,
+    /// What the scrubber found wrong with the database behind.
+    damaged: Mutex<Option<IndexError>>,
     wake: Mutex<Option<Sender<()>>>,
 }
 
@@ -83,6 +85,7 @@ impl History {
             keyed: AtomicU64::new(base),
             forgotten: AtomicU64::new(base),
             progress,
+            damaged: Mutex::new(None),
             wake: Mutex::new(None),
         }
     }
@@ -114,6 +117,17 @@ impl History {
         *self.index.write() = None;
         self.progress.put_aside(put_aside(&self.database, indexed, why)?);
         self.open_index(sealed, anchor)
+    }
+
+    /// The database behind was found damaged: the keeper puts it aside.
+    pub(super) fn is_damaged(&self, why: IndexError) {
+        *self.damaged.lock() = Some(why);
+        self.wake();
+    }
+
+    /// What was found wrong with the database behind, once.
+    pub(super) fn damage(&self) -> Option<IndexError> {
+        self.damaged.lock().take()
     }
 
     /// The last record that the database behind has.

@@ -7,7 +7,7 @@
 use super::batch::{Batches, Record};
 use super::checkpoint;
 use super::findings::Findings;
-use super::history::{History, HistoryError, failed};
+use super::history::{History, failed};
 use super::index::{IndexError, Rows};
 use super::journal::{Disk, ReadError, Sealed, anchor, last_time, sealed_segments};
 use super::progress::{IndexState, MOST_WAITING};
@@ -152,6 +152,9 @@ impl Work {
         if self.history.progress.get().0 == IndexState::Failing && self.history.index().is_none() {
             open_index(&self.history);
         }
+        if let Some(why) = self.history.damage() {
+            self.begin_anew(&why);
+        }
         loop {
             if stopping.load(Ordering::Relaxed) {
                 return Ok(());
@@ -266,18 +269,20 @@ impl Work {
         let Some(index) = self.history.index() else { return };
         let Err(error) = index.add(sealed, rows) else { return };
         drop(index);
-        tracing::error!(%error, "the database behind the journal fails");
-        if let Err(error) = self.begin_anew(&error) {
+        self.begin_anew(&error);
+    }
+
+    fn begin_anew(&self, why: &IndexError) {
+        tracing::error!(%why, "the database behind the journal fails");
+        let begun = sealed_segments(&self.history.journal).map_err(|error| failed(&error)).and_then(|sealed| {
+            let before = anchor(&self.history.journal).map_err(|error| failed(&error))?;
+            self.history.begin_anew(why, &sealed, before)
+        });
+        if let Err(error) = begun {
             tracing::error!(%error, "the database behind the journal cannot be begun anew");
             let (_, step) = self.history.progress.get();
             self.history.progress.set(IndexState::Failing, step);
         }
-    }
-
-    fn begin_anew(&self, why: &IndexError) -> Result<(), HistoryError> {
-        let sealed = sealed_segments(&self.history.journal).map_err(|error| failed(&error))?;
-        let before = anchor(&self.history.journal).map_err(|error| failed(&error))?;
-        self.history.begin_anew(why, &sealed, before)
     }
 
     fn checkpoint_if_due(&mut self, kept: &Kept) -> Result<(), KeepError> {

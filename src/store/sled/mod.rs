@@ -30,7 +30,9 @@ mod position;
 mod progress;
 mod recent;
 mod recover;
+mod scrub;
 mod store;
+pub mod survey;
 mod used_keys;
 pub mod writer;
 
@@ -42,4 +44,5 @@ pub use open::{OpenError, Recovery, Settings};
 pub use position::{Position, PositionError};
 pub use progress::{IndexState, Step};
 pub use recent::Recorded;
+pub use scrub::{Scrubbed, Scrubbing};
 pub use store::Sled;

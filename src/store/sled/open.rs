@@ -10,6 +10,7 @@ use super::journal::{Disk, Journal, OsDisk, ReadError, Torn, Walk, cut_torn_end}
 use super::keeper::{Keeper, Keeping, Work};
 use super::lock::{Lock, LockError};
 use super::recover::{Recovered, recover};
+use super::scrub::{Scrub, Scrubber, Scrubbing};
 use super::store::{Parts, Sled};
 use super::used_keys::UsedKeys;
 use super::writer;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Checkpoints, and what is dropped behind them.
     pub keeping: Keeping,
+    /// How fast and how often everything is read and checked.
+    pub scrubbing: Scrubbing,
 }
 
 impl Settings {
@@ -55,6 +58,7 @@ impl Settings {
             writer: writer::Settings::default(),
             limits: Limits::default(),
             keeping: Keeping::default(),
+            scrubbing: Scrubbing::default(),
         }
     }
 }
@@ -180,9 +184,17 @@ impl Sled {
             torn: walked.torn.clone(),
             put_aside: history.progress.was_put_aside(),
         };
+        let scrubber = Scrubber::start(Scrub {
+            state: state_dir.clone(),
+            history: Arc::clone(&history),
+            findings: Arc::clone(&findings),
+            guard: Arc::clone(&guard),
+            scrubbing: settings.scrubbing,
+        })
+        .map_err(io)?;
         let blobs = Blobs::new(state_dir.join("blobs"));
         let limits = settings.limits.clone();
-        let parts = Parts { state, history, queue, shared, guard, writer_id, keeper, findings, blobs, limits, lock };
+        let parts = Parts { state, history, queue, shared, guard, writer_id, keeper, scrubber, findings, blobs, limits, lock };
         Ok((Self::new(parts), recovery))
     }
 }

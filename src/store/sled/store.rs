@@ -9,6 +9,7 @@ use super::keeper::Keeper;
 use super::list::Operation;
 use super::lock::Lock;
 use super::position::Position;
+use super::scrub::Scrubber;
 use super::writer::{Moment, Queue, Shared};
 use crate::admission::DecisionRecord;
 use crate::audit::{Digest, WriterId};
@@ -32,6 +33,7 @@ pub struct Sled(Parts);
 pub(super) struct Parts {
     pub(super) queue: Arc<Queue<Batches>>,
     pub(super) keeper: Keeper,
+    pub(super) scrubber: Scrubber,
     pub(super) findings: Arc<Findings>,
     pub(super) state: Arc<RwLock<State>>,
     pub(super) history: Arc<History>,
@@ -159,6 +161,7 @@ impl Store for Sled {
             put_aside: parts.history.progress.was_put_aside().map(|aside| aside.to.display().to_string()),
             used_keys: parts.history.keys.len() as u64,
             findings: parts.findings.all(),
+            scrubbed: parts.scrubber.scrubbed(),
             index_lag: chain.seq.saturating_sub(parts.history.indexed()),
             queue_depth: parts.queue.depth(),
             failed: parts.shared.failure().map(|why| why.to_string()),
@@ -168,6 +171,7 @@ impl Store for Sled {
     fn shut_down(&self) {
         self.0.queue.close();
         self.0.keeper.stop();
+        self.0.scrubber.stop();
     }
 }
 

@@ -57,6 +57,22 @@ pub fn last_time(sealed: &Sealed) -> io::Result<i64> {
     Ok(time)
 }
 
+/// The last whole record of a segment that may still be written, by the heads alone; one less than its first where it has
+/// none.
+pub fn last_record(first: u64, path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let end = file.metadata()?.len();
+    let (mut offset, mut last) = (SEGMENT_HEADER as u64, first.saturating_sub(1));
+    while let Some((seq, length)) = head(&file, offset)?
+        && seq == last + 1
+        && offset + length as u64 <= end
+    {
+        last = seq;
+        offset += length as u64;
+    }
+    Ok(last)
+}
+
 /// What the head at this offset claims: sequence number and length of the whole record.
 fn head(file: &File, offset: u64) -> io::Result<Option<(u64, usize)>> {
     let mut bytes = [0; FRAME_HEADER];

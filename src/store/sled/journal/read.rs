@@ -196,6 +196,8 @@ pub struct Sealed {
     pub head: Digest,
     /// Where that ends.
     pub length: u64,
+    /// The head of the segment that follows.
+    pub next: SegmentHeader,
 }
 
 impl Sealed {
@@ -219,9 +221,18 @@ pub fn sealed_segments(dir: &Path) -> Result<Vec<Sealed>, ReadError> {
                 last_seq: next.first_seq.saturating_sub(1),
                 head: next.previous_hash,
                 length: next.previous.length,
+                next,
             })
         })
         .collect()
+}
+
+/// Checks a sealed segment's bytes by themselves: every record, their order and links, and that it ends as the head of the
+/// next one says.
+pub fn verify_sealed(sealed: &Sealed, bytes: &[u8]) -> Result<(), Damage> {
+    let header = decode(sealed.first_seq, bytes)?;
+    let mut chain = Chain { seq: sealed.first_seq - 1, head: header.previous_hash, time_ns: i64::MIN };
+    scan(&file_name(sealed.first_seq), bytes, End::Sealed(&sealed.next), &mut chain, &mut |_, _| Ok(())).map(|_| ())
 }
 
 /// Cuts the torn end off, durably.
