@@ -287,7 +287,9 @@ mod tests {
                     continue;
                 }
                 let begins = offsets.iter().rev().find(|begin| **begin <= position).copied().unwrap_or(0);
-                let damage = read(&bytes, End::Open { durable: 3 }).0.expect_err(&format!("byte {position} changed by {change:x}"));
+                let damage = read(&bytes, End::Open { durable: 3 })
+                    .0
+                    .expect_err(&format!("byte {position} changed by {change:x}"));
                 assert_eq!(damage.offset, begins as u64, "byte {position} changed by {change:x}: {damage}");
             }
         }

@@ -19,27 +19,25 @@ pub struct StateArgs {
 
 /// Runs it. 1: something was found wrong.
 pub fn run(args: &StateArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    match &args.dir {
-        Some(dir) => {
-            let found = survey(dir)?;
-            if args.client.json {
-                writeln!(out, "{}", serde_json::to_string(&found)?)?;
-            } else {
-                of_directory(&found, out)?;
-            }
-            Ok(u8::from(found.checkpoints.iter().any(|checkpoint| checkpoint.wrong.is_some())))
-        }
-        None => {
-            let answer = Client::of(&args.client)?.get("/api/v1/state")?.ok()?;
-            if args.client.json {
-                writeln!(out, "{answer}")?;
-            } else {
-                of_daemon(&answer, out)?;
-            }
-            let found = answer["findings"].as_array().is_some_and(|findings| !findings.is_empty());
-            Ok(u8::from(found || !answer["failed"].is_null()))
-        }
+    let Some(dir) = &args.dir else { return of_running(args, out) };
+    let found = survey(dir)?;
+    if args.client.json {
+        writeln!(out, "{}", serde_json::to_string(&found)?)?;
+    } else {
+        of_directory(&found, out)?;
     }
+    Ok(u8::from(found.checkpoints.iter().any(|checkpoint| checkpoint.wrong.is_some())))
+}
+
+fn of_running(args: &StateArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let answer = Client::of(&args.client)?.get("/api/v1/state")?.ok()?;
+    if args.client.json {
+        writeln!(out, "{answer}")?;
+    } else {
+        of_daemon(&answer, out)?;
+    }
+    let found = answer["findings"].as_array().is_some_and(|findings| !findings.is_empty());
+    Ok(u8::from(found || !answer["failed"].is_null()))
 }
 
 fn of_directory(found: &Survey, out: &mut dyn Write) -> std::io::Result<()> {

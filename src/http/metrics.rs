@@ -91,9 +91,8 @@ pub async fn read_metrics(
 /// What is read from the state when somebody asks, instead of being counted along the way: it is never out of step.
 fn state(app: &App, text: &mut String) {
     let status = app.store.status();
-    let (holds, in_memory, accounts, keys) = app.read(|state| {
-        (state.open_holds(), state.hold_count(), state.account_count(), state.key_count())
-    });
+    let (holds, in_memory, accounts, keys) =
+        app.read(|state| (state.open_holds(), state.hold_count(), state.account_count(), state.key_count()));
     for (name, help, value) in [
         ("tollgate_open_holds", "Holds that are pending", holds as u64),
         ("tollgate_accounts", "Accounts in memory", accounts as u64),

@@ -81,7 +81,7 @@ impl State {
     /// Makes one change.
     pub(super) fn apply_effect(&mut self, effect: &Effect, seq: u64) {
         match effect {
-            Effect::Decision(_) | Effect::Alert(_) => {}
+            Effect::Decision(_) | Effect::Alert(_) | Effect::Journal(JournalNote::Dropped(_)) => {}
             Effect::Hold(hold) => self.holds.put(hold, seq),
             Effect::Key(entry) => self.keys.put(entry, seq),
             Effect::Budget(budget) => {
@@ -126,7 +126,6 @@ impl State {
                     self.checkpoints.remove(0);
                 }
             }
-            Effect::Journal(JournalNote::Dropped(_)) => {}
         }
     }
 

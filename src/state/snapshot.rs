@@ -23,7 +23,15 @@ impl State {
         let seeds = self.seeds.iter().map(seed);
         let note = |note: &_| Effect::Journal(JournalNote::Checkpoint(Clone::clone(note)));
         let notes = self.checkpoints.iter().map(note);
-        budgets.chain(agents).chain(types).chain(pauses).chain(api_keys).chain(sets).chain(seeds).chain(notes).chain(holds)
+        budgets
+            .chain(agents)
+            .chain(types)
+            .chain(pauses)
+            .chain(api_keys)
+            .chain(sets)
+            .chain(seeds)
+            .chain(notes)
+            .chain(holds)
     }
 
     /// Every account in memory.

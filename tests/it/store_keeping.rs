@@ -151,7 +151,10 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
     flip(newest, whole.len() / 2);
     let (store, recovery) = place.try_open().unwrap();
     assert_eq!(recovery.bad_checkpoints[0].file, name(newest));
-    assert_eq!(Some(older.file_name().unwrap().to_str().unwrap()), recovery.checkpoint.map(|seq| format!("{seq:020}.ckpt")).as_deref());
+    assert_eq!(
+        Some(older.file_name().unwrap().to_str().unwrap()),
+        recovery.checkpoint.map(|seq| format!("{seq:020}.ckpt")).as_deref()
+    );
     assert_eq!(state_of(&store), before);
     assert!(store.status().findings[0].file.contains(&name(newest)), "the status tells");
     drop(store);
@@ -318,7 +321,8 @@ fn a_store_that_forgets_answers_as_one_that_does_not() {
     for store in &stores {
         furnish(store);
         for spec in [&hourly, &rolling] {
-            commit(store, envelope(Command::Budget(BudgetEdit::Create(serde_json::from_value(spec.clone()).unwrap())))).unwrap();
+            commit(store, envelope(Command::Budget(BudgetEdit::Create(serde_json::from_value(spec.clone()).unwrap()))))
+                .unwrap();
         }
     }
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -355,7 +359,9 @@ fn a_store_that_forgets_answers_as_one_that_does_not() {
                         let answer = commit(store, ask);
                         let state = store.hold(&id).unwrap().unwrap().state;
                         match answer {
-                            Ok(Answer::Hold(hold)) => format!("{:?} {:?} {state:?}", hold.state, hold.settlement.as_ref().map(|s| &s.actual)),
+                            Ok(Answer::Hold(hold)) => {
+                                format!("{:?} {:?} {state:?}", hold.state, hold.settlement.as_ref().map(|s| &s.actual))
+                            }
                             Ok(other) => panic!("{other:?}"),
                             Err(error) => format!("{error} {state:?}"),
                         }
@@ -412,13 +418,14 @@ fn the_scrubber_finds_what_a_start_does_not_read() {
     settled_down(&store);
     drop(store);
     let in_blobs = walkdir::WalkDir::new(place.dir.path().join("blobs")).into_iter().map(Result::unwrap);
-    let blob = in_blobs.filter(|entry| entry.file_type().is_file()).map(|entry| entry.path().to_owned()).next().unwrap();
+    let blob =
+        in_blobs.filter(|entry| entry.file_type().is_file()).map(|entry| entry.path().to_owned()).next().unwrap();
     let (_, segment) = segments(&place.dir.path().join("journal")).unwrap().remove(1);
     let checkpoints = place.checkpoints();
     let older = checkpoints[checkpoints.len() - 2].clone();
     let damaged = [blob, segment, older];
     for path in &damaged {
-        flip(path, fs::metadata(path).unwrap().len() as usize / 2);
+        flip(path, fs::read(path).unwrap().len() / 2);
     }
     // a start reads the newest checkpoint and what is behind it
     settings.keeping.checkpoint_bytes = 64 << 20;

@@ -95,7 +95,11 @@ impl History {
         let index = match Index::open(&self.database, sealed, anchor) {
             Ok(index) => index,
             Err(error) => {
-                self.progress.put_aside(put_aside(&self.database, sealed.last().map_or(0, |last| last.last_seq), &error)?);
+                self.progress.put_aside(put_aside(
+                    &self.database,
+                    sealed.last().map_or(0, |last| last.last_seq),
+                    &error,
+                )?);
                 Index::open(&self.database, sealed, anchor).map_err(|error| failed(&error))?
             }
         };

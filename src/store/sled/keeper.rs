@@ -10,9 +10,9 @@ use super::findings::Findings;
 use super::history::{History, failed};
 use super::index::{IndexError, Rows};
 use super::journal::{Disk, ReadError, Sealed, anchor, last_time, sealed_segments};
+use super::position::Position;
 use super::progress::{IndexState, MOST_WAITING};
 use super::used_keys::Collected;
-use super::position::Position;
 use super::writer::Queue;
 use crate::audit::{Chain, CheckpointHeader, Frame, SEGMENT_HEADER, WriterId, checkpoint_name};
 use crate::clock::ClockGuard;
@@ -207,7 +207,8 @@ impl Work {
         let wrong = |what: String| KeepError::Segment(sealed.path.clone(), what);
         let bytes = std::fs::read(&sealed.path).map_err(|error| wrong(error.to_string()))?;
         let end = usize::try_from(sealed.length).ok();
-        let mut rest = end.and_then(|end| bytes.get(SEGMENT_HEADER..end)).ok_or_else(|| wrong("cut short".to_owned()))?;
+        let mut rest =
+            end.and_then(|end| bytes.get(SEGMENT_HEADER..end)).ok_or_else(|| wrong("cut short".to_owned()))?;
         let (mut rows, mut keys) = (Rows::default(), Collected::default());
         let mut chain = Chain { seq: sealed.first_seq - 1, ..Chain::START };
         while !rest.is_empty() {
@@ -221,7 +222,8 @@ impl Work {
             let head = if last { frame.hash() } else { chain.head };
             chain = Chain { seq: frame.seq, head, time_ns: frame.time_ns };
             let record: Record = serde_json::from_slice(frame.payload).map_err(|error| wrong(error.to_string()))?;
-            self.take_record(frame.seq, record, copy, index, &mut rows, &mut keys).map_err(|error| wrong(error.to_string()))?;
+            self.take_record(frame.seq, record, copy, index, &mut rows, &mut keys)
+                .map_err(|error| wrong(error.to_string()))?;
         }
         if chain.head != sealed.head || chain.seq != sealed.last_seq {
             let why = "it does not end with the record that the next segment names".to_owned();
@@ -374,7 +376,8 @@ impl Work {
             let found = checkpoint::verify(&path);
             let right = found.as_ref().is_ok_and(|(_, found)| found == note);
             if !right {
-                let why = found.err().map_or_else(|| "it is not the one that was written".to_owned(), |e| e.to_string());
+                let why =
+                    found.err().map_or_else(|| "it is not the one that was written".to_owned(), |e| e.to_string());
                 self.findings.note(&path, &why);
                 return Err(KeepError::Drop(io::Error::other(format!("{}: {why}", path.display()))));
             }

@@ -49,7 +49,12 @@ impl<'a> List<'a> {
     }
 
     /// Looks at the next older operation.
-    pub(super) fn look(&mut self, position: Position, time: Timestamp, entry: impl FnOnce() -> Arc<Entry>) -> ControlFlow<()> {
+    pub(super) fn look(
+        &mut self,
+        position: Position,
+        time: Timestamp,
+        entry: impl FnOnce() -> Arc<Entry>,
+    ) -> ControlFlow<()> {
         if self.query.since.is_some_and(|since| time < since) {
             self.over = true;
             return ControlFlow::Break(());

@@ -194,7 +194,8 @@ impl Sled {
         .map_err(io)?;
         let blobs = Blobs::new(state_dir.join("blobs"));
         let limits = settings.limits.clone();
-        let parts = Parts { state, history, queue, shared, guard, writer_id, keeper, scrubber, findings, blobs, limits, lock };
+        let parts =
+            Parts { queue, keeper, scrubber, findings, state, history, shared, guard, writer_id, blobs, limits, lock };
         Ok((Self::new(parts), recovery))
     }
 }

@@ -41,8 +41,7 @@ pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -
         mark => mark?,
     };
     let before = anchor(journal)?.map_or(0, |anchor| anchor.seq);
-    let files =
-        checkpoint_files(checkpoints).map_err(|error| OpenError::Io { path: checkpoints.to_owned(), error })?;
+    let files = checkpoint_files(checkpoints).map_err(|error| OpenError::Io { path: checkpoints.to_owned(), error })?;
     let mut bad = Vec::new();
     for (seq, path) in files.into_iter().rev() {
         if seq < before {
@@ -75,7 +74,9 @@ pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -
     };
     match replay(journal, nothing, mark)? {
         Ok(recovered) => Ok(Recovered { checkpoint: None, bad_checkpoints: bad, ..recovered }),
-        Err(fault) => Err(OpenError::NoCheckpoint { first: 1, bad: vec![BadCheckpoint { file: String::new(), fault }] }),
+        Err(fault) => {
+            Err(OpenError::NoCheckpoint { first: 1, bad: vec![BadCheckpoint { file: String::new(), fault }] })
+        }
     }
 }
 

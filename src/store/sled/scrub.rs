@@ -62,6 +62,9 @@ struct Shared {
     scrubbed: Mutex<Scrubbed>,
 }
 
+/// It is time to stop.
+struct Stopping;
+
 /// The thread, where there is one.
 #[derive(Debug)]
 pub(super) struct Scrubber {
@@ -99,7 +102,7 @@ impl Scrubber {
 
 fn run(scrub: &Scrub, shared: &Shared) {
     while shared.rest(Duration::ZERO) {
-        if scrub.pass(shared).is_some() {
+        if scrub.pass(shared).is_ok() {
             let mut scrubbed = shared.scrubbed.lock();
             scrubbed.passes += 1;
             scrubbed.last = scrub.guard.now().ok();
@@ -122,15 +125,15 @@ impl Shared {
 }
 
 impl Scrub {
-    /// One pass over everything; `None` where it was broken off.
-    fn pass(&self, shared: &Shared) -> Option<()> {
+    /// One pass over everything.
+    fn pass(&self, shared: &Shared) -> Result<(), Stopping> {
         self.journal(shared)?;
         self.checkpoints(shared)?;
         self.blobs(shared)?;
         self.database(shared)
     }
 
-    fn journal(&self, shared: &Shared) -> Option<()> {
+    fn journal(&self, shared: &Shared) -> Result<(), Stopping> {
         if let Err(ReadError::Mark(path)) = read_mark(&self.history.journal) {
             self.findings.note(&path, "bytes of it were changed, or it is not of this version");
         }
@@ -141,20 +144,20 @@ impl Scrub {
                 self.findings.note(&sealed.path, &damage.to_string());
             }
         }
-        Some(())
+        Ok(())
     }
 
-    fn checkpoints(&self, shared: &Shared) -> Option<()> {
+    fn checkpoints(&self, shared: &Shared) -> Result<(), Stopping> {
         for (_, path) in checkpoint::checkpoint_files(&self.state.join("checkpoints")).unwrap_or_default() {
             let Some(bytes) = self.read(&path, shared)? else { continue };
             if let Err(fault) = checkpoint::verify_bytes(&path, &bytes) {
                 self.findings.note(&path, &fault.to_string());
             }
         }
-        Some(())
+        Ok(())
     }
 
-    fn blobs(&self, shared: &Shared) -> Option<()> {
+    fn blobs(&self, shared: &Shared) -> Result<(), Stopping> {
         let blobs = Blobs::new(self.state.join("blobs"));
         for digest in blobs.list().unwrap_or_default() {
             match blobs.get(&digest) {
@@ -163,43 +166,43 @@ impl Scrub {
                 Err(error) => self.findings.note(&blobs.path(&digest), &error.to_string()),
             }
         }
-        Some(())
+        Ok(())
     }
 
-    fn database(&self, shared: &Shared) -> Option<()> {
-        let Some(index) = self.history.index() else { return Some(()) };
+    fn database(&self, shared: &Shared) -> Result<(), Stopping> {
+        let Some(index) = self.history.index() else { return Ok(()) };
         let mut broken_off = false;
         let verified = index.verify(&mut || {
-            broken_off = broken_off || self.pace(64 * 1024, shared).is_none();
+            broken_off = broken_off || self.pace(64 * 1024, shared).is_err();
             !broken_off
         });
         if let Err(error) = verified {
             self.findings.note(&self.history.database, &error.to_string());
             self.history.is_damaged(error);
         }
-        if broken_off { None } else { Some(()) }
+        if broken_off { Err(Stopping) } else { Ok(()) }
     }
 
     /// A whole file, read piece by piece; nothing where it cannot be read.
-    fn read(&self, path: &Path, shared: &Shared) -> Option<Option<Vec<u8>>> {
-        let Ok(mut file) = File::open(path) else { return Some(None) };
+    fn read(&self, path: &Path, shared: &Shared) -> Result<Option<Vec<u8>>, Stopping> {
+        let Ok(mut file) = File::open(path) else { return Ok(None) };
         let mut bytes = Vec::new();
         loop {
             match file.by_ref().take(PIECE as u64).read_to_end(&mut bytes) {
-                Ok(0) => return Some(Some(bytes)),
+                Ok(0) => return Ok(Some(bytes)),
                 Ok(more) => self.pace(more, shared)?,
                 Err(error) => {
                     self.findings.note(path, &format!("it cannot be read: {error}"));
-                    return Some(None);
+                    return Ok(None);
                 }
             }
         }
     }
 
     /// Rests as long as so many bytes should take.
-    fn pace(&self, bytes: usize, shared: &Shared) -> Option<()> {
+    fn pace(&self, bytes: usize, shared: &Shared) -> Result<(), Stopping> {
         let nanoseconds = (bytes as u64).saturating_mul(1_000_000_000) / self.scrubbing.bytes_per_s.max(1);
         shared.scrubbed.lock().bytes += bytes as u64;
-        shared.rest(Duration::from_nanos(nanoseconds)).then_some(())
+        if shared.rest(Duration::from_nanos(nanoseconds)) { Ok(()) } else { Err(Stopping) }
     }
 }

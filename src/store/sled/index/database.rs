@@ -190,11 +190,7 @@ impl Index {
             blocks.write(&[], rows)?;
         }
         let run = sealed.first_seq.to_be_bytes();
-        for (blocks, rows) in [
-            (&self.holds, &rows.holds),
-            (&self.accounts, &rows.accounts),
-            (&self.runs, &rows.runs),
-        ] {
+        for (blocks, rows) in [(&self.holds, &rows.holds), (&self.accounts, &rows.accounts), (&self.runs, &rows.runs)] {
             let rows: Vec<_> = rows.iter().collect();
             blocks.write(&run, &rows)?;
         }
