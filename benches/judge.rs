@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tollgate::policy::{Conditions, Engines, Layers, Limits, PolicySet, Quarantine, Tree, check};
+use tollgate::policy::{Conditions, Engines, EnginesInUse, Layers, Limits, PolicySet, Quarantine, Tree, agree, check};
 use tollgate::thread_time::ThreadTime;
 
 #[global_allocator]
@@ -21,8 +21,15 @@ fn main() -> anyhow::Result<()> {
     for (name, tree) in [("shipped policies", shipped), ("benches/policies", measured)] {
         let set = set_of(&tree)?;
         println!("{name}");
-        row("base + agent + entity", &set, Some("rfq"), &input());
-        row("base + agent", &set, None, &input());
+        let in_use = EnginesInUse::default();
+        for layer in set.layers().filter(|layer| layer.may_run_on_rvm()) {
+            in_use.compared(layer, agree(&set, layer, &[input()]));
+        }
+        for (engine, in_use) in [("interpreter", None), ("where proven, the RVM", Some(&in_use))] {
+            println!("  {engine}");
+            row("base + agent + entity", &set, Some("rfq"), in_use);
+            row("base + agent", &set, None, in_use);
+        }
     }
     Ok(())
 }
@@ -31,20 +38,22 @@ fn set_of(tree: &Tree) -> anyhow::Result<PolicySet> {
     check(tree).map_err(|problems| anyhow::anyhow!("{problems:?}"))
 }
 
-fn row(name: &str, set: &PolicySet, entity_type: Option<&str>, input: &Value) {
+fn row(name: &str, set: &PolicySet, entity_type: Option<&str>, in_use: Option<&EnginesInUse>) {
+    let input = &input();
     let (limits, quarantine) = (Limits::default(), Quarantine::default());
     let conditions = Conditions {
         now: "2026-11-23T12:00:00Z".parse().unwrap_or_default(),
         limits: &limits,
         quarantine: &quarantine,
         clock: &ThreadTime,
+        in_use,
     };
     let layers = Layers { agent: "rfq-draft", entity_type };
     let mut engines = Engines::default();
     let mut judge = || engines.evaluate(set, &layers, black_box(input), &conditions);
     let reasons = judge().reasons.len();
     let took = timed(|| drop(black_box(judge())));
-    println!("  {name:24} {:7.1} µs, {reasons} reasons", took.as_secs_f64() * 1e6 / f64::from(ROUNDS));
+    println!("    {name:24} {:7.1} µs, {reasons} reasons", took.as_secs_f64() * 1e6 / f64::from(ROUNDS));
 }
 
 /// The best of some tries: a machine that does something else makes it slower, never faster.

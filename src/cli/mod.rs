@@ -15,6 +15,7 @@ pub mod restore;
 mod root;
 pub mod serve;
 pub mod simulate;
+pub mod state;
 pub mod test;
 
 pub use root::{Cli, main};

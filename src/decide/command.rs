@@ -5,7 +5,7 @@ use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, LONGEST_
 use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
 };
-use crate::state::{FirstAnswer, PolicySetHead};
+use crate::state::{FirstAnswer, JournalNote, PolicySetHead};
 use crate::vocabulary::{
     AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId,
     Reason, Unit, Warning,
@@ -56,6 +56,8 @@ pub enum Command {
         /// What it showed.
         wall: Timestamp,
     },
+    /// Note what became of the journal's files.
+    NoteJournal(JournalNote),
     /// Let the holds expire whose time has come: what every batch begins with, for a quiet hour.
     Tick,
 }

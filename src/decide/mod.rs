@@ -27,4 +27,4 @@ pub use command::{
     RaiseCommand, Refusal, RegistryCommand,
 };
 pub use expire::expire_due;
-pub use run::run;
+pub use run::{run, touched};

@@ -25,7 +25,7 @@ use utoipa::{Modify, OpenApi};
         routes::list_entity_types, routes::read_entity_type, routes::put_entity_type, routes::delete_entity_type,
         routes::list_pauses, routes::create_pause, routes::end_pause,
         routes::list_keys, routes::create_key, routes::revoke_key,
-        routes::read_audit, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
+        routes::read_audit, routes::read_state, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
     ),
     components(schemas(ProblemDocument, super::wire::admission::AdmissionBody)),
     tags(

@@ -5,7 +5,7 @@ use super::error::OperationError;
 use super::roles::{Operation, Principal};
 use crate::admission::DecisionRecord;
 use crate::policy::{Explanation, LayerId, Layers, PolicySet, StoredSetError};
-use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page};
+use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page, StoreStatus};
 use crate::vocabulary::{AdmissionId, AgentId, EntityType};
 use serde_json::Value;
 use std::sync::Arc;
@@ -86,6 +86,12 @@ pub(super) fn stored_set(app: &App, digest: &str) -> Result<Arc<PolicySet>, Oper
         }
         Err(error) => Err(OperationError::Internal(error.to_string())),
     }
+}
+
+/// How the store is.
+pub fn store_status(app: &App, principal: &Principal) -> Result<StoreStatus, OperationError> {
+    principal.may(Operation::ReadState)?;
+    Ok(app.store.status())
 }
 
 /// The audit trail, newest first.

@@ -4,12 +4,17 @@
 //! Architecture invariant: nothing here is changed but by [`State::apply`], and only with effects that are in the
 //! journal. Effects carry absolute after-values: applying one twice changes nothing, and recovery never decides again.
 
+mod accounts;
 mod draft;
 mod effect;
+mod holds;
 mod hot;
 mod keys;
+mod loaded;
+mod snapshot;
 
 pub use draft::Draft;
-pub use effect::{Changes, Effect, Entry, PolicySetHead};
-pub use hot::State;
+pub use effect::{Changes, CheckpointNote, DroppedSegment, Effect, Entry, JournalNote, PolicySetHead};
+pub use hot::{Forget, State};
 pub use keys::{FirstAnswer, KeyEntry, KeyName, Operation};
+pub use loaded::{Loaded, Touched};

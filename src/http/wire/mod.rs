@@ -7,3 +7,4 @@ pub mod budget;
 pub mod hold;
 pub mod record;
 pub mod registry;
+pub mod state;

@@ -192,7 +192,7 @@ fn expression(depth: u32) -> BoxedStrategy<String> {
         "number",
     ]);
     let constant =
-        prop::sample::select(vec!["1", "\"x\"", "true", "null", "{\"x\", 1}", "[1, \"x\"]", "{\"k\": 1}", "-2.5"]);
+        prop::sample::select(vec!["1", "\"x\"", "true", "null", "{\"x\", 1}", "[1, \"x\"]", "{\"k\": 1}", "2.5"]);
     let leaf = prop_oneof![2 => reference.prop_map(str::to_owned), 1 => constant.prop_map(str::to_owned)].boxed();
     if depth == 0 {
         return leaf;
