@@ -2,7 +2,7 @@
 
 use super::command::{Admit, Answer, Context, Refusal};
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, HeldBudget, HoldAnswer, Kind, Request};
-use crate::budget::{self, Assessment, Facts, Hold};
+use crate::budget::{self, Assessment, Facts, Hold, HoldRun};
 use crate::registry::{Actor, Mode, Pause, PauseTarget};
 use crate::state::{Draft, Effect, Entry, FirstAnswer, KeyEntry, KeyName, Operation};
 use crate::vocabulary::{AdmissionId, Code, HoldId, Reason, Source, TeamId, Warning, retry_at};
@@ -203,7 +203,13 @@ fn place(
         .checked_add(SignedDuration::from_secs(i64::from(request.hold_ttl_s)))
         .map_err(|error| Refusal::Invalid { pointer: "/hold_ttl_s".to_owned(), message: error.to_string() })?;
     let hold_id = new_id(HoldId::new(ctx.id("hold_")))?;
-    let placed = budget::place(assessment, hold_id, id.clone(), request.agent.clone(), ctx.now, expires_at, draft)?;
+    let mut placed = budget::place(assessment, hold_id, id.clone(), request.agent.clone(), ctx.now, expires_at, draft)?;
+    placed.hold.run = request.run.as_ref().map(|run| HoldRun {
+        id: run.id.clone(),
+        attempt: run.attempt,
+        step: run.step.clone(),
+        action: request.action.name.clone(),
+    });
     effects.extend(placed.alerts.into_iter().map(Effect::Alert));
     answer.warnings.extend(placed.warnings);
     answer.hold = Some(HoldAnswer {
