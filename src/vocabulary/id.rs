@@ -150,6 +150,8 @@ ids! {
     RaiseId: slug;
     /// A pause.
     PauseId: slug;
+    /// A line of Command Center: `item_` and 26 letters that its subject gives.
+    ItemId: slug;
 }
 
 #[cfg(test)]
