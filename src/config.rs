@@ -4,6 +4,7 @@ use crate::admission::Mask;
 use crate::decide;
 use crate::http::config::HttpConfig;
 use crate::policy;
+use crate::runs::Clocks;
 use anyhow::Context as _;
 use serde::Deserialize;
 use std::path::Path;
@@ -23,6 +24,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What must not be readable in the journal.
     pub mask: MaskConfig,
+    /// The clocks of runs.
+    pub runs: Clocks,
 }
 
 /// Policy's limits.
@@ -120,6 +123,8 @@ impl Config {
             holds_per_agent: self.holds.per_agent,
             holds: self.holds.total,
             key_ttl_s: i64::from(self.holds.key_ttl_h) * 3600,
+            clocks: self.runs.clone(),
+            up_since: None,
         }
     }
 

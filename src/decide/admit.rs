@@ -1,6 +1,7 @@
 //! Here an admission is decided. Read [`admit`] top to bottom.
 
 use super::command::{Admit, Answer, Context, Refusal};
+use super::runs;
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, HeldBudget, HoldAnswer, Kind, Request};
 use crate::budget::{self, Assessment, Facts, Hold, HoldRun};
 use crate::registry::{Actor, Mode, Pause, PauseTarget};
@@ -23,6 +24,7 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     let mut reasons = stops(draft, request, team.as_ref(), ctx.now);
     let (denied, would_deny) = by_mode(draft, ask, ctx.now);
     reasons.extend(denied);
+    reasons.extend(runs::reasons(draft, request, ctx));
 
     let facts = facts(request, team.as_ref());
     let budgets = draft.state().matching(&facts);
@@ -52,7 +54,8 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     }
     let id = new_id(AdmissionId::new(ctx.id("adm_")))?;
     answer.id = Some(id.clone());
-    let mut effects = Vec::with_capacity(4);
+    let mut effects = Vec::with_capacity(5);
+    effects.extend(runs::admitted(draft, request, ctx));
     if answer.decision == Decision::Allow && request.kind == Kind::Action {
         let hold = place(draft, &id, ask, assessment, &mut effects, &mut answer, ctx)?;
         effects.push(Effect::Hold(Arc::new(hold)));
@@ -99,7 +102,7 @@ fn asked_before(draft: &Draft<'_>, ask: &Admit, ctx: &Context<'_>) -> Result<Opt
         Some(entry) => Err(Refusal::IdempotencyConflict {
             admission: match &entry.first {
                 FirstAnswer::Admission(id) => Some(id.clone()),
-                FirstAnswer::Raise(..) => None,
+                FirstAnswer::Raise(..) | FirstAnswer::Retry(..) => None,
             },
         }),
     }

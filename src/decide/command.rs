@@ -1,10 +1,12 @@
 //! What can be asked of the state, what it answers, and why it may refuse.
 
+use super::runs::{RunAnswer, RunCommand};
 use crate::admission::{AdmissionAnswer, DecisionRecord, Judged, Request};
 use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, LONGEST_HOLD_S, Raise};
 use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
 };
+use crate::runs::{Clocks, RetryRefusal, StopRefusal};
 use crate::state::{FirstAnswer, PolicySetHead};
 use crate::vocabulary::{
     AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId,
@@ -56,6 +58,8 @@ pub enum Command {
         /// What it showed.
         wall: Timestamp,
     },
+    /// Do something with runs, or with what they hang on.
+    Run(RunCommand),
     /// Let the holds expire whose time has come: what every batch begins with, for a quiet hour.
     Tick,
 }
@@ -63,7 +67,11 @@ pub enum Command {
 impl Command {
     /// Whether its batch must end behind it, because what it changes is not overlaid (see [`crate::state::Draft`]).
     pub fn ends_batch(&self) -> bool {
-        !matches!(self, Self::Admit(_) | Self::Hold(..) | Self::Tick)
+        match self {
+            Self::Admit(_) | Self::Hold(..) | Self::Tick => false,
+            Self::Run(command) => command.ends_batch(),
+            _ => true,
+        }
     }
 }
 
@@ -205,11 +213,21 @@ pub struct Limits {
     pub holds: usize,
     /// How long an idempotency key is remembered, in seconds.
     pub key_ttl_s: i64,
+    /// How long each clock of a run takes.
+    pub clocks: Clocks,
+    /// Since when the store has been open: nobody was silent before that.
+    pub up_since: Option<Timestamp>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { holds_per_agent: 10_000, holds: 1_000_000, key_ttl_s: 24 * 60 * 60 }
+        Self {
+            holds_per_agent: 10_000,
+            holds: 1_000_000,
+            key_ttl_s: 24 * 60 * 60,
+            clocks: Clocks::default(),
+            up_since: None,
+        }
     }
 }
 
@@ -289,6 +307,8 @@ pub enum Answer {
     ApiKey(Arc<ApiKey>),
     /// The policy set in force.
     PolicySet(PolicySetHead),
+    /// What became of runs, or of what they hang on.
+    Run(Box<RunAnswer>),
     /// Nothing more to say.
     Done,
 }
@@ -333,6 +353,12 @@ pub enum Refusal {
     /// The budget does not allow it.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// The run is not retried.
+    #[error(transparent)]
+    Retry(#[from] RetryRefusal),
+    /// The run is not stopped.
+    #[error(transparent)]
+    Stop(#[from] StopRefusal),
     /// A field is at fault.
     #[error("{pointer}: {message}")]
     Invalid {

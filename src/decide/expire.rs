@@ -1,6 +1,7 @@
-//! Expiry: a journalled effect that every batch begins with.
+//! Expiry: a journalled effect that every batch begins with. The clocks of runs ring behind it.
 
 use super::command::Context;
+use super::runs;
 use crate::budget::{self, Changed};
 use crate::registry::Actor;
 use crate::state::{Draft, Effect, Entry};
@@ -19,7 +20,7 @@ pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
         effects.extend(alerts.into_iter().map(Effect::Alert));
     }
     if effects.is_empty() {
-        return;
+        return runs::tick(draft, ctx);
     }
     let subject = format!("holds:{}", effects.len());
     draft.push(Entry {
@@ -30,4 +31,5 @@ pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
         before: None,
         effects,
     });
+    runs::tick(draft, ctx);
 }

@@ -12,6 +12,7 @@ mod holds;
 mod keys;
 mod registry;
 mod run;
+mod runs;
 
 #[cfg(test)]
 mod admit_tests;
@@ -28,3 +29,4 @@ pub use command::{
 };
 pub use expire::expire_due;
 pub use run::run;
+pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of};

@@ -1,7 +1,7 @@
 //! The one door: from a command to its decision.
 
 use super::command::{Answer, Command, Context, Envelope, Refusal};
-use super::{admit, budgets, expire, holds, keys, registry};
+use super::{admit, budgets, expire, holds, keys, registry, runs};
 use crate::state::{Draft, Effect, Entry, PolicySetHead};
 
 /// Decides one command on the draft. On a refusal the draft is as it was.
@@ -47,10 +47,11 @@ pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Res
                 subject: format!("clock:{wall}"),
                 reason: None,
                 before: None,
-                effects: Vec::new(),
+                effects: vec![Effect::ClockConfirmed { wall: *wall }],
             });
             Ok(Answer::Done)
         }
+        Command::Run(command) => runs::decide(draft, command, actor, ctx),
         Command::Tick => {
             expire::expire_due(draft, ctx);
             Ok(Answer::Done)

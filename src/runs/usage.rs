@@ -1,7 +1,7 @@
 //! What a run has spent and set aside: per budget, unit, attempt and step.
 
 use crate::budget::{Hold, HoldState};
-use crate::vocabulary::{AdmissionId, Balance, BudgetId, StepName, Unit};
+use crate::vocabulary::{Balance, BudgetId, StepName, Unit};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -38,8 +38,21 @@ pub struct RunUsage {
     pub totals: BTreeMap<Unit, Sums>,
     /// The same by attempt and step, and against each budget.
     pub lines: BTreeMap<UsageKey, Sums>,
-    /// The admissions whose holds these are.
-    pub admissions: Vec<AdmissionId>,
+    /// How many holds these are.
+    pub holds: usize,
+}
+
+impl RunUsage {
+    /// Adds other holds' usage.
+    pub fn add(&mut self, more: &Self) {
+        for (unit, sums) in &more.totals {
+            add(self.totals.entry(unit.clone()).or_default(), sums);
+        }
+        for (key, sums) in &more.lines {
+            add(self.lines.entry(key.clone()).or_default(), sums);
+        }
+        self.holds += more.holds;
+    }
 }
 
 /// Sums up the holds that a run's admissions placed.
@@ -47,7 +60,7 @@ pub fn usage<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> RunUsage {
     let mut usage = RunUsage::default();
     for hold in holds {
         let Some(of) = &hold.run else { continue };
-        usage.admissions.push(hold.admission.clone());
+        usage.holds += 1;
         let key = |budget: Option<&BudgetId>, window: Option<String>, unit: &Unit| UsageKey {
             budget: budget.cloned(),
             window,

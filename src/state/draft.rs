@@ -6,6 +6,7 @@
 use super::effect::{Changes, Effect, Entry};
 use super::hot::State;
 use super::keys::{KeyEntry, KeyName};
+use super::runs_draft::{RunsDraft, RunsView};
 use crate::budget::{Account, AccountKey, Accounts, Budget, Hold, HoldState};
 use crate::vocabulary::{AgentId, BudgetId, HoldId};
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub struct Draft<'a> {
     due: BTreeSet<(Timestamp, HoldId)>,
     open_by_agent: HashMap<AgentId, isize>,
     open: isize,
+    runs: RunsDraft,
 }
 
 impl<'a> Draft<'a> {
@@ -35,12 +37,18 @@ impl<'a> Draft<'a> {
             due: BTreeSet::new(),
             open_by_agent: HashMap::new(),
             open: 0,
+            runs: RunsDraft::default(),
         }
     }
 
     /// The state below, as it stood before the batch. For what a batch cannot change before its end.
     pub fn state(&self) -> &'a State {
         self.state
+    }
+
+    /// Runs, and what they hang on, as they stand in this batch.
+    pub fn runs(&self) -> RunsView<'_> {
+        RunsView { below: self.state.runs(), own: &self.runs }
     }
 
     /// What the batch changes so far.
@@ -100,6 +108,7 @@ impl<'a> Draft<'a> {
     /// Takes in one operation's outcome. Accounts come by [`Accounts::put_account`], before or after.
     pub fn push(&mut self, entry: Entry) {
         for effect in &entry.effects {
+            self.runs.overlay(effect);
             match effect {
                 Effect::Hold(hold) => self.overlay_hold(hold),
                 Effect::Key(key) => {

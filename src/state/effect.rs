@@ -5,6 +5,7 @@ use super::keys::KeyEntry;
 use crate::admission::DecisionRecord;
 use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
+use crate::runs::{Connector, Run, RunEvent, Schedule, Worker};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -54,6 +55,21 @@ pub enum Effect {
         file: String,
         /// SHA-256 of its text.
         sha256: String,
+    },
+    /// A run stands so.
+    Run(Arc<Run>),
+    /// Something happened to a run.
+    RunEvent(Arc<RunEvent>),
+    /// A connector stands so.
+    Connector(Arc<Connector>),
+    /// A schedule stands so.
+    Schedule(Arc<Schedule>),
+    /// A worker stands so.
+    Worker(Arc<Worker>),
+    /// An admin confirmed the wall clock: nobody was silent before that.
+    ClockConfirmed {
+        /// What it showed.
+        wall: Timestamp,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use super::effect::{Changes, Effect, PolicySetHead};
 use super::keys::{KeyEntry, KeyName};
+use super::runs::Runs;
 use crate::budget::{Account, AccountKey, Accounts, Budget, BudgetIndex, Facts, Hold, HoldState};
 use crate::registry::{Agent, ApiKey, EntityTypeRecord, Mode, Pause};
 use crate::vocabulary::{AgentId, ApiKeyId, BudgetId, EntityType, HoldId, PauseId};
@@ -31,6 +32,7 @@ pub struct State {
     api_keys_by_hash: HashMap<String, ApiKeyId>,
     policy_sets: Vec<PolicySetHead>,
     seeds: BTreeMap<String, String>,
+    runs: Runs,
 }
 
 impl State {
@@ -38,17 +40,21 @@ impl State {
     pub fn apply(&mut self, changes: &Changes, time: Timestamp) {
         for effect in changes.entries.iter().flat_map(|entry| &entry.effects) {
             self.apply_effect(effect);
+            self.runs.apply(effect);
         }
         for account in changes.accounts.values() {
             self.accounts.insert(account.key.clone(), account.clone());
         }
         self.forget_keys(time);
+        self.runs.forget(time);
     }
 
     /// Makes one change.
     fn apply_effect(&mut self, effect: &Effect) {
         match effect {
             Effect::Decision(_) | Effect::Alert(_) => {}
+            Effect::Run(_) | Effect::RunEvent(_) | Effect::Connector(_) | Effect::Schedule(_) | Effect::Worker(_) => {}
+            Effect::ClockConfirmed { .. } => {}
             Effect::Hold(hold) => self.apply_hold(hold),
             Effect::Key(entry) => {
                 if let Some(old) = self.keys.insert(entry.name.clone(), Arc::clone(entry)) {
@@ -163,9 +169,14 @@ impl State {
         self.due.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
     }
 
-    /// When the next pending hold expires.
+    /// When the next pending hold expires, or something else is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|(at, _)| *at).into_iter().chain(self.runs.next_due()).min()
+    }
+
+    /// Runs, and what they hang on.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     /// How many holds are pending in all.

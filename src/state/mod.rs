@@ -8,8 +8,16 @@ mod draft;
 mod effect;
 mod hot;
 mod keys;
+mod run_holds;
+mod run_seen;
+mod runs;
+mod runs_draft;
 
 pub use draft::Draft;
 pub use effect::{Changes, Effect, Entry, PolicySetHead};
 pub use hot::State;
 pub use keys::{FirstAnswer, KeyEntry, KeyName, Operation};
+pub use run_holds::RunHolds;
+pub use run_seen::{EventName, Seen, SeenEvents, body_name, event_name};
+pub use runs::Runs;
+pub use runs_draft::{RunsDraft, RunsView};

@@ -197,6 +197,7 @@ fn name(command: &Command) -> &'static str {
         Command::PublishPolicySet { .. } => "policy_set",
         Command::NoteSeed { .. } => "seed",
         Command::NoteClock { .. } => "clock",
+        Command::Run(command) => command.name(),
         Command::Tick => "tick",
     }
 }

@@ -116,8 +116,9 @@ impl Sled {
         let last_time = last_time(&walked);
         let guard = Arc::new(ClockGuard::new(clock, last_time));
         let (state, history) = (Arc::new(RwLock::new(state)), Arc::new(history));
-        let batches =
-            Batches { state: Arc::clone(&state), history: Arc::clone(&history), limits: settings.limits.clone() };
+        // what was due while nobody could be heard is waited for anew
+        let limits = Limits { up_since: Some(guard.steady()), ..settings.limits.clone() };
+        let batches = Batches { state: Arc::clone(&state), history: Arc::clone(&history), limits: limits.clone() };
         let writer_id = journal.writer();
         let indexer = Indexer::start(Arc::clone(&history)).map_err(io)?;
         let (queue, shared) = writer::start(batches, journal, Arc::clone(&guard), settings.writer).map_err(io)?;
@@ -130,7 +131,7 @@ impl Sled {
             writer_id,
             indexer,
             blobs: Blobs::new(state_dir.join("blobs")),
-            limits: settings.limits.clone(),
+            limits,
             lock,
         };
         Ok((Self::new(parts), recovery))

@@ -21,12 +21,15 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// sled's segments; see [`super::blocks`] for what follows from it.
 const SEGMENT_BYTES: usize = 8 << 20;
 
+/// What runtimes and clocks do to runs.
+const RUNTIME_OPERATIONS: [&str; 4] = ["run.report", "run.claim", "run.clock", "worker.seen"];
+
 /// Where an operation is kept: what is listed together lies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shelf {
     /// Admissions.
     Decisions = 0,
-    /// What runtimes did with their holds, and their expiry.
+    /// What runtimes did with their holds, and their expiry; what they report of their runs, and what clocks do to them.
     Holds = 1,
     /// What people did.
     Audit = 2,
@@ -40,7 +43,7 @@ impl Shelf {
     pub fn of(entry: &Entry) -> Self {
         if entry.effects.iter().any(|effect| matches!(effect, Effect::Decision(_))) {
             Self::Decisions
-        } else if entry.op.starts_with("hold.") {
+        } else if entry.op.starts_with("hold.") || RUNTIME_OPERATIONS.contains(&entry.op.as_str()) {
             Self::Holds
         } else {
             Self::Audit

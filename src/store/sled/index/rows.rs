@@ -120,6 +120,7 @@ pub(super) fn idempotency_key(name: &KeyName) -> Vec<u8> {
     let (operation, who) = match &name.operation {
         Operation::Admit(agent) => ("admit", agent.as_str()),
         Operation::Raise(person) => ("raise", person.as_str()),
+        Operation::Retry(run) => ("retry", run.as_str()),
     };
     format!("{operation}\0{who}\0{}", name.key).into_bytes()
 }
