@@ -29,4 +29,4 @@ pub use command::{
 };
 pub use expire::expire_due;
 pub use run::run;
-pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of};
+pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of, refusal_of_run};

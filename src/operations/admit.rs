@@ -4,7 +4,8 @@ use super::app::{App, durable};
 use super::error::OperationError;
 use super::roles::{Operation, Principal};
 use crate::admission::{
-    Action, BudgetAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document, step_facts,
+    Action, BudgetAdvice, ConnectorAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document,
+    step_facts,
 };
 use crate::budget::{self, Facts};
 use crate::decide::{Admit, Answer, Command, Envelope, PolicyVerdict, Refusal};
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often an admission is judged anew because what it was judged under has changed.
-const JUDGED_AGAIN: usize = 1;
+pub(super) const JUDGED_AGAIN: usize = 1;
 
 /// An answer, as its caller gets it.
 #[derive(Clone, Debug)]
@@ -174,11 +175,13 @@ struct Known {
     entity_type: Option<Arc<EntityTypeRecord>>,
     entity_type_revision: u64,
     budgets: Vec<BudgetAdvice>,
+    same_step_failures: u32,
+    connectors: Vec<ConnectorAdvice>,
 }
 
 /// Policy's part: the layers that apply judge the input. A set that is replaced between its name being read and its
 /// engines being asked is read anew.
-fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
+pub(super) fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
     match judge_once(app, request, body.clone()) {
         Err(OperationError::Stale) => judge_once(app, request, body),
         judged => judged,
@@ -197,7 +200,8 @@ fn judge_once(app: &App, request: &Request, body: String) -> Result<Admit, Opera
         request: &request,
         agent: known.agent.as_deref(),
         budgets: &known.budgets,
-        same_step_failures: 0,
+        same_step_failures: known.same_step_failures,
+        connectors: &known.connectors,
         now,
     });
     let mut verdict = verdict(app, &request, &known, &input, now)?;
@@ -246,7 +250,25 @@ fn known(state: &State, request: &Request, now: Timestamp) -> Option<Known> {
         entity_type: entity_type.and_then(|kind| state.entity_type(kind)).cloned(),
         agent,
         budgets,
+        same_step_failures: same_step_failures(state, request),
+        connectors: request.connectors.iter().map(|id| connector(state, id)).collect(),
     })
+}
+
+fn same_step_failures(state: &State, request: &Request) -> u32 {
+    let Some(asked) = &request.run else { return 0 };
+    let run = state.runs().run(&asked.id).filter(|run| run.agent == request.agent);
+    run.map_or(0, |run| run.same_step_failures(asked.step.as_ref()))
+}
+
+fn connector(state: &State, id: &str) -> ConnectorAdvice {
+    let known = state.runs().connector(id);
+    ConnectorAdvice {
+        id: id.to_owned(),
+        status: known.map_or("unknown", |connector| connector.status.as_str()),
+        detail: known.and_then(|connector| connector.detail.clone()),
+        since: known.map(|connector| connector.since),
+    }
 }
 
 fn verdict(
@@ -306,7 +328,15 @@ fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> 
     let entity: Option<Entity> =
         entity.map(serde_json::from_value).transpose().map_err(|error| unreadable(error.to_string()))?;
     let estimate = amounts(&estimate).ok_or_else(|| unreadable("has a malformed estimate".to_owned()))?;
-    Ok(Request { action, entity, estimate, ..request.clone() })
+    let connectors = connectors_of(&input);
+    Ok(Request { action, entity, estimate, connectors, ..request.clone() })
+}
+
+/// The connectors that a recorded input names; the first versions wrote their names alone.
+fn connectors_of(input: &Value) -> Vec<String> {
+    let listed = input.get("connectors").and_then(Value::as_array).into_iter().flatten();
+    let name = |item: &Value| item.as_str().or_else(|| item.get("id")?.as_str()).map(str::to_owned);
+    listed.filter_map(name).collect()
 }
 
 fn start_run() -> Result<ActionName, OperationError> {

@@ -7,11 +7,13 @@ use super::schemas::Schemas;
 use crate::admission::{Mask, MaskKey};
 use crate::clock::ClockGuard;
 use crate::decide::{Answer, Command, Envelope, Refusal};
+use crate::runs::Clocks;
 use crate::state::State;
 use crate::store::{CommitFailure, Store};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A running Tollgate, without its faces.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub struct App {
     pub mask: Mask,
     /// With what they are digested; bodies behind idempotency keys too.
     pub mask_key: MaskKey,
+    /// Tells waiting workers that an attempt may be queued.
+    pub dispatch: Notify,
+    /// The clocks of runs.
+    pub clocks: Clocks,
     /// What the watcher found last, where it could not be taken.
     pub refused: RwLock<Option<RefusedSet>>,
 }

@@ -13,6 +13,7 @@ mod policy_room;
 mod records;
 mod registry;
 mod roles;
+mod runs;
 mod schemas;
 mod secret;
 
@@ -37,5 +38,11 @@ pub use registry::{
     put_agent, put_entity_type, set_agent_mode,
 };
 pub use roles::{Forbidden, OPERATIONS, Operation, OperationRow, Principal};
+pub use runs::{
+    BudgetLeft, ClaimAsked, Claimed, Dispatching, Incoming, LARGEST_ARTIFACT, RetryAskedFor, RetryPreview, RunFilter,
+    RunView, artifact_content, cancel_run, claim_attempt, connector, connectors, force_stop, list_runs, put_connector,
+    put_schedule, put_worker, report_events, retry_plan, retry_run, run_events, schedule, schedules, show_run, worker,
+    workers,
+};
 pub use schemas::Schemas;
 pub use secret::{SHORTEST_SECRET, Secret, SecretError, sha256};

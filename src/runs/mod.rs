@@ -11,6 +11,7 @@ mod clocks_ring;
 mod connector;
 mod cron;
 mod event;
+mod fields;
 mod parts;
 mod pickup;
 mod retry;
@@ -33,6 +34,7 @@ pub use clocks_ring::{Hearing, next_ring, ring};
 pub use connector::{Connector, ConnectorStatus};
 pub use cron::{Cron, CronError};
 pub use event::{EventType, Opening, Report, Reported, RunEvent, Standing};
+pub use fields::{EventField, event_schema, field_of};
 pub use parts::{Artifact, Checkpoint, InputRef, RunEntity, RunError, Supplied};
 pub use pickup::{NotPickedUp, not_picked_up};
 pub use retry::{

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What a daemon is started with.
@@ -96,6 +97,8 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         schemas: Schemas::default(),
         mask: options.config.mask(),
         mask_key: mask_key(&options.state)?,
+        dispatch: Notify::new(),
+        clocks: options.config.runs.clone(),
         refused: RwLock::new(None),
     });
     let tree_hash = match policy::offer(&app, options).await {

@@ -3,6 +3,7 @@
 use crate::admission::{Decision, DecisionRecord, Kind};
 use crate::decide::{Answer, Envelope, Refusal};
 use crate::registry::Actor;
+use crate::runs::RunEvent;
 use crate::state::State;
 use crate::vocabulary::{ActionName, AdmissionId, AgentId, EntityId, EntityType, RunId, StepName};
 use jiff::Timestamp;
@@ -56,6 +57,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The last recorded *action* admission of a run, or of one of its steps.
     fn last_action(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Arc<DecisionRecord>>, ReadError>;
+
+    /// The events of a run whose numbers are from `from` to `to`, in order; one that is visible in the state may be missing
+    /// at the end for a moment.
+    fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, ReadError>;
 
     /// The audit trail, newest first, bounded like [`Store::decisions`].
     fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError>;

@@ -14,7 +14,7 @@ mod tick;
 mod tests;
 
 pub use command::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec};
-pub use retry::plan_of;
+pub use retry::{plan_of, refusal_of_run};
 
 pub(super) use gate::{admitted, reasons};
 pub(super) use tick::tick;

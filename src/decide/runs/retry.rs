@@ -84,12 +84,19 @@ fn denial(
     }
 }
 
+/// Why a run would be refused by what its own error says, or by the gate's answer.
+pub fn refusal_of_run(run: &Run, answer: &AdmissionAnswer) -> Option<RetryRefusal> {
+    let denied = || (answer.decision == Decision::Deny).then(|| refusal_of(answer.clone()));
+    lacks_setup(run, &[]).or_else(denied)
+}
+
 /// Budgets alone, something to set up, or a rule.
 fn refusal_of(answer: AdmissionAnswer) -> RetryRefusal {
     let is = |kinds: &[RemedyKind]| answer.reasons.iter().any(|reason| kinds.contains(&reason.remedy.kind));
     let setup =
         [RemedyKind::SupplyData, RemedyKind::CorrectInput, RemedyKind::RestoreConnector, RemedyKind::RequestApproval];
-    if answer.reasons.iter().all(|reason| reason.remedy.kind == RemedyKind::ReviewBudget) {
+    if !answer.reasons.is_empty() && answer.reasons.iter().all(|reason| reason.remedy.kind == RemedyKind::ReviewBudget)
+    {
         RetryRefusal::BudgetExceeded(answer.reasons)
     } else if is(&setup) {
         RetryRefusal::SetupRequired(answer.reasons)

@@ -2,14 +2,20 @@
 
 pub mod admissions;
 pub mod budgets;
+pub mod events;
 pub mod holds;
 pub mod keys;
 pub mod pauses;
 pub mod policies;
 pub mod registry;
+pub mod runs;
+pub mod setup;
 pub mod system;
 mod table;
 
 pub use table::{ROUTES, Route, configure, nothing_here};
 
-pub(super) use {admissions::*, budgets::*, holds::*, keys::*, pauses::*, policies::*, registry::*, system::*};
+pub(super) use {
+    admissions::*, budgets::*, events::*, holds::*, keys::*, pauses::*, policies::*, registry::*, runs::*, setup::*,
+    system::*,
+};

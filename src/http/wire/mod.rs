@@ -4,6 +4,10 @@
 pub mod admission;
 pub mod answer;
 pub mod budget;
+pub mod event;
 pub mod hold;
 pub mod record;
 pub mod registry;
+pub mod run;
+pub mod run_act;
+pub mod setup;

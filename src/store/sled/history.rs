@@ -4,7 +4,9 @@ use super::index::{Index, IndexError, Shelf};
 use super::journal::{Sealed, sealed_segments};
 use super::position::Position;
 use super::recent::{Recent, decision};
+use super::run_events::RecentEvents;
 use crate::admission::DecisionRecord;
+use crate::runs::RunEvent;
 use crate::state::Entry;
 use crate::store::{AuditFilter, DecisionFilter, ReadError};
 use crate::vocabulary::{AdmissionId, RunId, StepName};
@@ -61,6 +63,7 @@ pub(super) struct History {
     journal: PathBuf,
     database: PathBuf,
     recent: RwLock<Recent>,
+    run_events: RwLock<RecentEvents>,
     index: RwLock<Arc<Index>>,
     rebuilding: AtomicBool,
     waiting: AtomicUsize,
@@ -84,6 +87,7 @@ impl History {
             journal,
             database,
             recent: RwLock::new(recent),
+            run_events: RwLock::default(),
             index: RwLock::new(Arc::new(index)),
             rebuilding: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -109,6 +113,7 @@ impl History {
 
     /// Takes in the operations of one durable record.
     pub(super) fn add(&self, seq: u64, time: Timestamp, entries: Vec<Entry>) {
+        self.run_events.write().add(seq, &entries);
         self.recent.write().add(seq, time, entries);
     }
 
@@ -157,6 +162,7 @@ impl History {
             index.add(segment)?;
             let gone = self.recent.write().drop_upto(segment.last_seq);
             drop(gone);
+            self.run_events.write().drop_upto(segment.last_seq);
             self.waiting.store(missing.len() - done - 1, Ordering::Relaxed);
             tracing::info!(
                 segment = segment.first_seq,
@@ -200,6 +206,17 @@ impl History {
             None => self.older()?.last_admission(run, step).map_err(|error| failed(&error))?,
         };
         position.map_or(Ok(None), |position| self.decision_at(position))
+    }
+
+    /// The events of a run with these numbers, in order. One that was just decided may not be there yet.
+    pub(super) fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, HistoryError> {
+        // memory first: what it lets go of meanwhile is in the database by then
+        let mut found = self.run_events.read().between(run, from, to);
+        if from <= to && found.first_key_value().is_none_or(|(first, _)| *first > from) {
+            let upto = found.first_key_value().map_or(to, |(first, _)| first - 1);
+            found.extend(self.older()?.run_events(run, from, upto).map_err(|error| failed(&error))?);
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Recorded decisions that fit, newest first.

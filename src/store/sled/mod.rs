@@ -22,6 +22,7 @@ pub mod lock;
 mod open;
 mod position;
 mod recent;
+mod run_events;
 mod store;
 pub mod writer;
 

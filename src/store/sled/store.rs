@@ -11,6 +11,7 @@ use crate::admission::DecisionRecord;
 use crate::audit::{Digest, WriterId};
 use crate::clock::ClockGuard;
 use crate::decide::{Answer, Envelope, Limits, Refusal};
+use crate::runs::RunEvent;
 use crate::state::State;
 use crate::store::{
     AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Page, ReadError, Reply, Store, StoreStatus,
@@ -104,6 +105,10 @@ impl Store for Sled {
 
     fn last_action(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
         Ok(self.0.history.last_admission(run, step)?)
+    }
+
+    fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, ReadError> {
+        Ok(self.0.history.run_events(run, from, to)?)
     }
 
     fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError> {

@@ -4,6 +4,7 @@ use super::blocks::{Blocks, IndexError};
 use super::rows::{self, Rows};
 use crate::audit::Digest;
 use crate::budget::{Account, AccountKey, Hold};
+use crate::runs::RunEvent;
 use crate::state::{Effect, Entry, KeyEntry, KeyName};
 use crate::store::sled::journal::Sealed;
 use crate::store::sled::position::Position;
@@ -12,9 +13,11 @@ use crate::vocabulary::{HoldId, RunId, StepName};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 /// sled's cache.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -60,6 +63,7 @@ pub struct Index {
     keys: Blocks,
     accounts: Blocks,
     runs: Blocks,
+    run_events: Blocks,
     meta: sled::Tree,
     /// The segments that are in it: first and last record.
     segments: RwLock<Vec<(u64, u64)>>,
@@ -96,6 +100,7 @@ impl Index {
             keys: blocks("keys")?,
             accounts: blocks("accounts")?,
             runs: blocks("runs")?,
+            run_events: blocks("run_events")?,
             meta: db.open_tree("segments")?,
             segments: RwLock::new(Vec::new()),
             db,
@@ -132,7 +137,7 @@ impl Index {
     }
 
     fn all_blocks(&self) -> impl Iterator<Item = &Blocks> {
-        self.shelves.iter().chain([&self.holds, &self.keys, &self.accounts, &self.runs])
+        self.shelves.iter().chain([&self.holds, &self.keys, &self.accounts, &self.runs, &self.run_events])
     }
 
     /// The last record that is in it, 0 for none.
@@ -152,6 +157,7 @@ impl Index {
             (&self.keys, &rows.keys),
             (&self.accounts, &rows.accounts),
             (&self.runs, &rows.runs),
+            (&self.run_events, &rows.run_events),
         ] {
             let rows: Vec<_> = rows.iter().collect();
             blocks.write(&run, &rows)?;
@@ -201,6 +207,33 @@ impl Index {
     pub fn last_admission(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Position>, IndexError> {
         let found = self.newest(&self.runs, &rows::run_key(run, step))?;
         Ok(found.as_deref().and_then(rows::position_of))
+    }
+
+    /// The events of a run with these numbers. Numbers rise from segment to segment, so the newest are looked at first
+    /// and the rest only as far as is needed.
+    pub fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<BTreeMap<u64, Arc<RunEvent>>, IndexError> {
+        let damaged = || IndexError::Damaged("run_events".to_owned());
+        let (mut found, mut failed) = (BTreeMap::new(), None);
+        let before = rows::run_event_key(run, to.saturating_add(1));
+        for (first_seq, _) in self.segments.read().iter().rev() {
+            let _ = self.run_events.back(&first_seq.to_be_bytes(), Some(&before), &mut |key, row| {
+                let Some(number) = rows::run_event_number(run, key).filter(|number| *number >= from) else {
+                    return ControlFlow::Break(());
+                };
+                match serde_json::from_slice(row) {
+                    Ok(event) => found.insert(number, Arc::new(event)),
+                    Err(_) => {
+                        failed = Some(damaged());
+                        return ControlFlow::Break(());
+                    }
+                };
+                ControlFlow::Continue(())
+            })?;
+            if failed.is_some() || found.contains_key(&from) {
+                break;
+            }
+        }
+        failed.map_or(Ok(found), Err)
     }
 
     /// A hold that is no longer pending, as it stood when it was last changed.

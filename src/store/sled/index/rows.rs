@@ -29,6 +29,8 @@ pub(super) struct Rows {
     pub(super) accounts: Sorted,
     /// The last admission of each run and step.
     pub(super) runs: Sorted,
+    /// The events of runs, by run and number.
+    pub(super) run_events: Sorted,
 }
 
 impl Rows {
@@ -55,7 +57,7 @@ impl Rows {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         let shelves: usize = self.shelves.iter().map(Vec::len).sum();
-        shelves + self.holds.len() + self.keys.len() + self.accounts.len() + self.runs.len()
+        shelves + self.holds.len() + self.keys.len() + self.accounts.len() + self.runs.len() + self.run_events.len()
     }
 
     fn add(&mut self, seq: u64, record: Record) -> Result<(), serde_json::Error> {
@@ -77,6 +79,9 @@ impl Rows {
                 }
                 Effect::Key(key) => {
                     self.keys.insert(idempotency_key(&key.name), serde_json::to_vec(key)?);
+                }
+                Effect::RunEvent(event) => {
+                    self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
                 }
                 Effect::Decision(record) if record.kind == Kind::Action => {
                     if let Some(run) = &record.run {
@@ -114,6 +119,16 @@ pub(super) fn position_of(key: &[u8]) -> Option<Position> {
 
 pub(super) fn run_key(run: &RunId, step: Option<&StepName>) -> Vec<u8> {
     step.map_or_else(|| run.as_str().to_owned(), |step| format!("{run}\0{step}")).into_bytes()
+}
+
+pub(super) fn run_event_key(run: &RunId, number: u64) -> Vec<u8> {
+    [run.as_str().as_bytes(), b"\0", &number.to_be_bytes()].concat()
+}
+
+/// The number of an event of this run; `None` for another run's.
+pub(super) fn run_event_number(run: &RunId, key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"\0")?;
+    Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
 pub(super) fn idempotency_key(name: &KeyName) -> Vec<u8> {
