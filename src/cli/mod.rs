@@ -13,6 +13,7 @@ pub mod key;
 mod logging;
 pub mod restore;
 mod root;
+pub mod runs;
 pub mod serve;
 pub mod simulate;
 pub mod test;

@@ -233,9 +233,11 @@ fn held(held: budget::Held) -> HeldBudget {
     }
 }
 
-/// The key is taken by a deny too; only where Tollgate could not judge does it stay free.
+/// The key is taken by a deny too; only where Tollgate could not judge, or who asks does not have the attempt, does it stay
+/// free.
 fn remember_key(id: &AdmissionId, ask: &Admit, answer: &AdmissionAnswer, effects: &mut Vec<Effect>, ctx: &Context<'_>) {
-    if answer.reasons.iter().any(|reason| reason.source == Source::System) {
+    let fenced = Code::AttemptFenced.as_str();
+    if answer.reasons.iter().any(|reason| reason.source == Source::System || reason.code == fenced) {
         return;
     }
     let Some(name) = key_name(ask) else { return };

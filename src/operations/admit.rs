@@ -88,17 +88,27 @@ struct Waiting {
 fn begin(app: &App, principal: &Principal, request: Request, body: &Value) -> Result<Begun, OperationError> {
     let operation = if request.dry_run { Operation::DryRun } else { Operation::Admit };
     principal.may_for(operation, &request.agent)?;
-    let body = if request.dry_run {
-        String::new()
-    } else {
-        app.mask_key.digest(crate::audit::canonical_json(body).as_bytes())
-    };
+    let body = if request.dry_run { String::new() } else { digest(app, body) };
     if request.dry_run {
         return dry_run(app, principal, &request).map(Begun::Done);
     }
     let admit = judge(app, &request, body.clone())?;
     let reply = hand_in(app, principal, admit);
     Ok(Begun::Waiting(Box::new(Waiting { reply, request, body })))
+}
+
+/// The digest behind an idempotency key. The lease says who asks and not what: whoever holds the attempt by now hears the
+/// first answer.
+fn digest(app: &App, body: &Value) -> String {
+    let mut without = None;
+    if body.pointer("/run/lease").is_some() {
+        let mut body = body.clone();
+        if let Some(run) = body.pointer_mut("/run").and_then(Value::as_object_mut) {
+            run.remove("lease");
+        }
+        without = Some(body);
+    }
+    app.mask_key.digest(crate::audit::canonical_json(without.as_ref().unwrap_or(body)).as_bytes())
 }
 
 fn hand_in(app: &App, principal: &Principal, admit: Admit) -> Reply {

@@ -87,7 +87,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
     #[test]
     fn whatever_happens(claimed: bool, acts in prop::collection::vec(act(), 1..60)) {
         let dispatch = if claimed { Dispatch::Claim } else { Dispatch::External };

@@ -169,9 +169,14 @@ impl State {
         self.due.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
     }
 
-    /// When the next pending hold expires, or something else is due.
+    /// When the next pending hold expires.
+    pub fn next_hold_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// When the next thing is due by itself: a hold's end, a run's clock, a schedule's start.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at).into_iter().chain(self.runs.next_due()).min()
+        self.next_hold_due().into_iter().chain(self.runs.next_due()).min()
     }
 
     /// Runs, and what they hang on.

@@ -9,6 +9,8 @@ mod faulty_disk;
 mod http_examples;
 mod http_face;
 mod http_roles;
+mod http_runs;
+mod http_runs_act;
 mod http_story;
 mod masking;
 mod store_asks;

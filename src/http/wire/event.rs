@@ -7,7 +7,8 @@ use crate::http::problem::{Problem, ProblemCode, ProblemDocument};
 use crate::http::read::read;
 use crate::operations::{Incoming, LARGEST_ARTIFACT, sha256};
 use crate::runs::{
-    Artifact, Dispatch, EventField, EventType, Opening, Report, Reported, RunEntity, RunError, Standing, field_of,
+    Artifact, Dispatch, EventField, EventRefusal, EventType, Opening, Report, Reported, RunEntity, RunError, Standing,
+    field_of,
 };
 use crate::vocabulary::{AgentId, CheckpointId, EntityId, EntityType, RunId, ScheduleId, StepName, WorkerId};
 use base64::Engine as _;
@@ -383,6 +384,9 @@ impl EventOutcomeAnswer {
                 ProblemCode::IdempotencyConflict,
                 "another event of this source and id was taken before",
             )),
+            Reporting::Refused(refusal @ EventRefusal::AgentNeeded) => {
+                Err(Problem::at(ProblemCode::InvalidRequest, "/data/agent", refusal.to_string()))
+            }
             Reporting::Refused(refusal) => Err(Problem::new(ProblemCode::Conflict, refusal.to_string())),
         }
     }

@@ -1,3 +1,5 @@
+//! What is taken as an event, and where it is at fault where it is not.
+
 use super::*;
 use crate::runs::event_schema;
 use serde_json::json;

@@ -8,8 +8,9 @@ use crate::operations::app::App;
 use crate::operations::error::OperationError;
 use crate::operations::roles::{Operation, Principal};
 use crate::runs::{EventRefusal, Report, Reported, RunError};
-use crate::vocabulary::{AgentId, EntityType};
+use crate::vocabulary::{AgentId, EntityType, RunId};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// One event as it came.
 #[derive(Clone, Debug)]
@@ -30,8 +31,9 @@ pub async fn report_events(
 ) -> Result<Vec<Result<Reporting, OperationError>>, OperationError> {
     principal.may(Operation::ReportEvents)?;
     let (mut outcomes, mut taken) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+    let mut told = HashMap::new();
     for event in events {
-        match prepared(app, principal, event).await {
+        match prepared(app, principal, event, &mut told).await {
             Ok(reported) => {
                 taken.push(reported);
                 outcomes.push(None);
@@ -52,14 +54,26 @@ pub async fn report_events(
     Ok(outcomes.into_iter().map(|error| error.map_or_else(|| answers.next().ok_or_else(lost), Err)).collect())
 }
 
-async fn prepared(app: &App, principal: &Principal, event: Incoming) -> Result<Reported, OperationError> {
+async fn prepared(
+    app: &App,
+    principal: &Principal,
+    event: Incoming,
+    told: &mut HashMap<RunId, AgentId>,
+) -> Result<Reported, OperationError> {
     let Incoming { mut reported, whole, content } = event;
     let (known_agent, known_entity) = app.read(|state| {
         let run = state.runs().run(&reported.run);
         let entity = run.and_then(|run| run.entity.as_ref().map(|entity| entity.kind.clone()));
         (run.map(|run| run.agent.clone()), entity)
     });
+    if known_agent.is_none() && reported.agent.is_none() {
+        // an earlier event of the same list may have said it
+        reported.agent = told.get(&reported.run).cloned();
+    }
     whose(principal, &mut reported, known_agent.as_ref())?;
+    if let Some(agent) = &reported.agent {
+        told.insert(reported.run.clone(), agent.clone());
+    }
     reported.body = app.mask_key.digest(crate::audit::canonical_json(&whole).as_bytes());
     mask(app, &mut reported, known_entity.as_ref());
     if let Some(content) = content {
@@ -84,6 +98,8 @@ fn whose(principal: &Principal, reported: &mut Reported, known: Option<&AgentId>
             }
         }
         (None, Some(agent)) => principal.may_for(Operation::ReportEvents, agent)?,
+        // whether the run is known by now, the commit sees
+        (None, None) if bound.is_none() => {}
         (None, None) => {
             return Err(OperationError::Invalid {
                 pointer: "/data/agent".to_owned(),
