@@ -1,6 +1,7 @@
 //! The configuration file (TOML). Everything has a default: a daemon runs without one.
 
 use crate::admission::Mask;
+use crate::attention::Classifier;
 use crate::decide;
 use crate::http::config::HttpConfig;
 use crate::policy;
@@ -26,6 +27,22 @@ pub struct Config {
     pub mask: MaskConfig,
     /// The clocks of runs.
     pub runs: Clocks,
+    /// Command Center.
+    pub attention: AttentionConfig,
+}
+
+/// Command Center.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttentionConfig {
+    /// How long after a denial something must follow, before it is an item, in seconds.
+    pub blocked_after_s: u32,
+}
+
+impl Default for AttentionConfig {
+    fn default() -> Self {
+        Self { blocked_after_s: 300 }
+    }
 }
 
 /// Policy's limits.
@@ -125,6 +142,8 @@ impl Config {
             key_ttl_s: i64::from(self.holds.key_ttl_h) * 3600,
             clocks: self.runs.clone(),
             up_since: None,
+            blocked_after_s: self.attention.blocked_after_s,
+            classifier: Classifier::shared(),
         }
     }
 

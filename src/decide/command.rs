@@ -2,6 +2,7 @@
 
 use super::runs::{RunAnswer, RunCommand};
 use crate::admission::{AdmissionAnswer, DecisionRecord, Judged, Request};
+use crate::attention::{Act, Classifier, Item};
 use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, LONGEST_HOLD_S, Raise};
 use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
@@ -9,8 +10,8 @@ use crate::registry::{
 use crate::runs::{Clocks, RetryRefusal, StopRefusal};
 use crate::state::{FirstAnswer, PolicySetHead};
 use crate::vocabulary::{
-    AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId,
-    Reason, Unit, Warning,
+    AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, ItemId, PauseId,
+    RaiseId, Reason, Unit, Warning,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
@@ -39,6 +40,8 @@ pub enum Command {
     Registry(RegistryCommand),
     /// Make or revoke an API key.
     Key(KeyCommand),
+    /// Do something to an item of Command Center.
+    Item(ItemCommand),
     /// Put another policy set in force; its text is stored already.
     PublishPolicySet {
         /// Its digest.
@@ -68,7 +71,7 @@ impl Command {
     /// Whether its batch must end behind it, because what it changes is not overlaid (see [`crate::state::Draft`]).
     pub fn ends_batch(&self) -> bool {
         match self {
-            Self::Admit(_) | Self::Hold(..) | Self::Tick => false,
+            Self::Admit(_) | Self::Hold(..) | Self::Item(_) | Self::Tick => false,
             Self::Run(command) => command.ends_batch(),
             _ => true,
         }
@@ -189,6 +192,61 @@ pub enum KeyCommand {
     Revoke(ApiKeyId),
 }
 
+/// What is done to an item of Command Center.
+#[derive(Clone, Debug)]
+pub enum ItemCommand {
+    /// An operator's act.
+    Act {
+        /// Which item.
+        id: ItemId,
+        /// What.
+        act: Act,
+        /// Why, where somebody said so.
+        reason: Option<String>,
+        /// The revision that the operator saw.
+        revision: Option<u64>,
+    },
+    /// Hand it to somebody who knows more.
+    Escalate {
+        /// Which item.
+        id: ItemId,
+        /// To whom, where it is not the agent's escalation contact.
+        to: Option<String>,
+        /// Why.
+        reason: String,
+        /// The revision that the operator saw.
+        revision: Option<u64>,
+    },
+    /// What a re-check found to stand in the way still.
+    Rechecked {
+        /// Which item.
+        id: ItemId,
+        /// These reasons.
+        still: Vec<Reason>,
+        /// What might have lifted them, in words.
+        cause: String,
+        /// The revision that was re-checked.
+        revision: u64,
+    },
+}
+
+impl ItemCommand {
+    /// Which item.
+    pub fn id(&self) -> &ItemId {
+        match self {
+            Self::Act { id, .. } | Self::Escalate { id, .. } | Self::Rechecked { id, .. } => id,
+        }
+    }
+
+    /// The revision that it goes by.
+    pub fn revision(&self) -> Option<u64> {
+        match self {
+            Self::Act { revision, .. } | Self::Escalate { revision, .. } => *revision,
+            Self::Rechecked { revision, .. } => Some(*revision),
+        }
+    }
+}
+
 /// A new API key; its secret was made outside and shown once.
 #[derive(Clone, Debug)]
 pub struct NewKey {
@@ -217,6 +275,10 @@ pub struct Limits {
     pub clocks: Clocks,
     /// Since when the store has been open: nobody was silent before that.
     pub up_since: Option<Timestamp>,
+    /// How long after a denial something must follow, before it is an item, in seconds.
+    pub blocked_after_s: u32,
+    /// What failures are known by.
+    pub classifier: Arc<Classifier>,
 }
 
 impl Default for Limits {
@@ -227,6 +289,8 @@ impl Default for Limits {
             key_ttl_s: 24 * 60 * 60,
             clocks: Clocks::default(),
             up_since: None,
+            blocked_after_s: 300,
+            classifier: Classifier::shared(),
         }
     }
 }
@@ -309,6 +373,8 @@ pub enum Answer {
     PolicySet(PolicySetHead),
     /// What became of runs, or of what they hang on.
     Run(Box<RunAnswer>),
+    /// The item as it stands now.
+    Item(Arc<Item>),
     /// Nothing more to say.
     Done,
 }

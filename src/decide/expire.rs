@@ -1,5 +1,7 @@
-//! Expiry: a journalled effect that every batch begins with. The clocks of runs ring behind it.
+//! What time alone does, and every batch begins with: holds expire, the clocks of runs ring, and denials that nothing
+//! followed become items.
 
+use super::attention;
 use super::command::Context;
 use super::runs;
 use crate::budget::{self, Changed};
@@ -7,9 +9,17 @@ use crate::registry::Actor;
 use crate::state::{Draft, Effect, Entry};
 use std::sync::Arc;
 
-/// Lets every hold expire whose time has come. Availability excludes it from that instant on: this runs before anything
-/// else of the batch is decided.
+/// Does everything whose time has come, before anything else of the batch is decided.
 pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
+    let first = draft.changes().entries.len();
+    expire_holds(draft, ctx);
+    runs::tick(draft, ctx);
+    attention::open_due(draft, ctx);
+    attention::follow(draft, first, ctx);
+}
+
+/// Availability excludes a hold from the instant on at which it expires.
+fn expire_holds(draft: &mut Draft<'_>, ctx: &Context<'_>) {
     let mut effects = Vec::new();
     for id in draft.due_holds(ctx.now) {
         let Some(hold) = draft.hold(&id).cloned() else { continue };
@@ -20,7 +30,7 @@ pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
         effects.extend(alerts.into_iter().map(Effect::Alert));
     }
     if effects.is_empty() {
-        return runs::tick(draft, ctx);
+        return;
     }
     let subject = format!("holds:{}", effects.len());
     draft.push(Entry {
@@ -31,5 +41,4 @@ pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
         before: None,
         effects,
     });
-    runs::tick(draft, ctx);
 }

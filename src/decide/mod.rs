@@ -5,6 +5,7 @@
 //! arrival order.
 
 mod admit;
+mod attention;
 mod budgets;
 mod command;
 mod expire;
@@ -17,6 +18,8 @@ mod runs;
 #[cfg(test)]
 mod admit_tests;
 #[cfg(test)]
+mod attention_tests;
+#[cfg(test)]
 mod edit_tests;
 #[cfg(test)]
 mod gate_tests;
@@ -24,8 +27,8 @@ mod gate_tests;
 mod model_tests;
 
 pub use command::{
-    Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, KeyCommand, Limits, NewKey, PolicyVerdict,
-    RaiseCommand, Refusal, RegistryCommand,
+    Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, ItemCommand, KeyCommand, Limits, NewKey,
+    PolicyVerdict, RaiseCommand, Refusal, RegistryCommand,
 };
 pub use expire::expire_due;
 pub use run::run;

@@ -1,17 +1,25 @@
 //! The one door: from a command to its decision.
 
 use super::command::{Answer, Command, Context, Envelope, Refusal};
-use super::{admit, budgets, expire, holds, keys, registry, runs};
+use super::{admit, attention, budgets, expire, holds, keys, registry, runs};
 use crate::state::{Draft, Effect, Entry, PolicySetHead};
 
-/// Decides one command on the draft. On a refusal the draft is as it was.
+/// Decides one command on the draft, and what it makes of the items. On a refusal the draft is as it was.
 pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Result<Answer, Refusal> {
+    let first = draft.changes().entries.len();
+    let answer = decide(draft, envelope, ctx)?;
+    attention::follow(draft, first, ctx);
+    Ok(answer)
+}
+
+fn decide(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Result<Answer, Refusal> {
     let actor = &envelope.actor;
     match &envelope.command {
         Command::Admit(admission) => admit::admit(draft, admission, actor, ctx),
         Command::Hold(id, command) => holds::change(draft, id, command, actor, ctx),
         Command::Budget(edit) => budgets::edit(draft, edit, actor, ctx),
         Command::Registry(command) => registry::change(draft, command, actor, ctx),
+        Command::Item(command) => attention::change(draft, command, actor, ctx),
         Command::Key(command) => keys::change(draft, command, actor, ctx),
         Command::PublishPolicySet { digest, reason } => {
             let replaced = draft.state().policy_set().map(|head| head.digest.clone());

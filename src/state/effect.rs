@@ -3,6 +3,7 @@
 
 use super::keys::KeyEntry;
 use crate::admission::DecisionRecord;
+use crate::attention::{Denied, Item};
 use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
 use crate::runs::{Connector, Run, RunEvent, Schedule, Worker};
@@ -47,6 +48,10 @@ pub enum Effect {
     Pause(Arc<Pause>),
     /// An API key stands so.
     ApiKey(Arc<ApiKey>),
+    /// An item of Command Center stands so.
+    Item(Arc<Item>),
+    /// A denial that may have stopped something stands so.
+    Denied(Arc<Denied>),
     /// Another policy set is in force.
     PolicySet(PolicySetHead),
     /// What the seed files held when they were last read.

@@ -1,5 +1,6 @@
 //! The hot state: what decisions read, in maps.
 
+use super::attention::Items;
 use super::effect::{Changes, Effect, PolicySetHead};
 use super::keys::{KeyEntry, KeyName};
 use super::runs::Runs;
@@ -33,6 +34,7 @@ pub struct State {
     policy_sets: Vec<PolicySetHead>,
     seeds: BTreeMap<String, String>,
     runs: Runs,
+    attention: Items,
 }
 
 impl State {
@@ -100,6 +102,8 @@ impl State {
                     self.policy_sets.remove(0);
                 }
             }
+            Effect::Item(item) => self.attention.put(item),
+            Effect::Denied(denied) => self.attention.put_denied(denied),
             Effect::Seed { file, sha256 } => {
                 self.seeds.insert(file.clone(), sha256.clone());
             }
@@ -176,12 +180,17 @@ impl State {
 
     /// When the next thing is due by itself: a hold's end, a run's clock, a schedule's start.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.next_hold_due().into_iter().chain(self.runs.next_due()).min()
+        self.next_hold_due().into_iter().chain(self.runs.next_due()).chain(self.attention.next_due()).min()
     }
 
     /// Runs, and what they hang on.
     pub fn runs(&self) -> &Runs {
         &self.runs
+    }
+
+    /// The items of Command Center.
+    pub fn attention(&self) -> &Items {
+        &self.attention
     }
 
     /// How many holds are pending in all.

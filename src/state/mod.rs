@@ -4,6 +4,7 @@
 //! Architecture invariant: nothing here is changed but by [`State::apply`], and only with effects that are in the
 //! journal. Effects carry absolute after-values: applying one twice changes nothing, and recovery never decides again.
 
+mod attention;
 mod draft;
 mod effect;
 mod hot;
@@ -13,6 +14,7 @@ mod run_seen;
 mod runs;
 mod runs_draft;
 
+pub use attention::{Items, RESOLVED_KEPT};
 pub use draft::Draft;
 pub use effect::{Changes, Effect, Entry, PolicySetHead};
 pub use hot::State;

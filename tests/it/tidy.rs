@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of the core: pure, and seeing nothing but each other.
-const CORE: [&str; 9] = ["vocabulary", "registry", "policy", "budget", "admission", "runs", "state", "decide", "audit"];
+const CORE: [&str; 10] =
+    ["vocabulary", "registry", "policy", "budget", "admission", "runs", "attention", "state", "decide", "audit"];
 
 fn sources() -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -92,7 +93,7 @@ fn the_core_sees_nothing_outside_itself() {
 #[test]
 fn the_rooms_of_the_core_are_in_order() {
     // room, rooms that it may see
-    let order: [(&str, &[&str]); 9] = [
+    let order: [(&str, &[&str]); 10] = [
         ("vocabulary", &[]),
         ("registry", &["vocabulary"]),
         ("policy", &["vocabulary"]),
@@ -100,8 +101,9 @@ fn the_rooms_of_the_core_are_in_order() {
         ("budget", &["vocabulary"]),
         ("admission", &["vocabulary", "registry", "policy", "budget"]),
         ("runs", &["vocabulary", "registry", "budget"]),
-        ("state", &["vocabulary", "registry", "budget", "admission", "runs"]),
-        ("decide", &["vocabulary", "registry", "policy", "budget", "admission", "runs", "state"]),
+        ("attention", &["vocabulary", "registry", "budget", "admission", "runs"]),
+        ("state", &["vocabulary", "registry", "budget", "admission", "runs", "attention"]),
+        ("decide", &["vocabulary", "registry", "policy", "budget", "admission", "runs", "attention", "state"]),
     ];
     for (room, seen) in order {
         let own = format!("{room}/");

@@ -194,6 +194,7 @@ fn name(command: &Command) -> &'static str {
         Command::Budget(_) => "budget",
         Command::Registry(_) => "registry",
         Command::Key(_) => "key",
+        Command::Item(_) => "item",
         Command::PublishPolicySet { .. } => "policy_set",
         Command::NoteSeed { .. } => "seed",
         Command::NoteClock { .. } => "clock",
