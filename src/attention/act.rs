@@ -1,6 +1,7 @@
 //! What an operator does to an item, each act one function: `(item, act, now) → item or refusal`.
 
-use super::item::{Decided, Item, ItemState, ResolutionCategory};
+use super::item::{Decided, Item};
+use super::kinds::{ItemState, ResolutionCategory};
 use crate::vocabulary::{Reason, RemedyKind};
 use jiff::Timestamp;
 use serde_json::Value;

@@ -41,7 +41,16 @@ impl Class {
             | Code::DependencyUnavailable
             | Code::Timeout
             | Code::DispatchFailed => Self::Temporary,
-            Code::Unknown | Code::SameStepFailedAgain => Self::Unknown,
+            Code::Unknown
+            | Code::SameStepFailedAgain
+            | Code::NotPickedUp
+            | Code::NotAcknowledged
+            | Code::NoFirstEvent
+            | Code::Silent
+            | Code::LeaseEnded
+            | Code::RunsTooLong
+            | Code::CancelNotConfirmed
+            | Code::ScheduleMissed => Self::Unknown,
             _ => Self::Setup,
         }
     }

@@ -3,7 +3,9 @@
 
 use super::class::Class;
 use super::fingerprint::Fingerprint;
-use super::item::{ItemKind, Place, Subject};
+use super::item::Place;
+use super::kinds::ItemKind;
+use super::subject::Subject;
 use super::trouble::Trouble;
 use crate::vocabulary::{AdmissionId, Reason};
 use jiff::{SignedDuration, Timestamp};

@@ -3,162 +3,13 @@
 
 use super::class::Class;
 use super::fingerprint::Fingerprint;
-use crate::vocabulary::{
-    ActionName, AgentId, BudgetId, EntityId, EntityType, IdError, ItemId, Reason, RunId, StepName,
-};
+use super::kinds::{ItemKind, ItemState, ResolutionCategory, Suggestion};
+use super::subject::Subject;
+use crate::vocabulary::{ActionName, AgentId, Code, EntityId, EntityType, ItemId, Reason, RunId, StepName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-/// What kind of trouble it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ItemKind {
-    /// A run's last attempt failed.
-    FailedRun,
-    /// A run shows no sign of life, or was never picked up.
-    StuckRun,
-    /// Policy or budget stopped an action.
-    BlockedAction,
-    /// A schedule's fire never came.
-    MissedSchedule,
-    /// A hard limit was passed.
-    BudgetAlert,
-}
-
-impl ItemKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::FailedRun, Self::StuckRun, Self::BlockedAction, Self::MissedSchedule, Self::BudgetAlert];
-
-    /// As it stands in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FailedRun => "failed_run",
-            Self::StuckRun => "stuck_run",
-            Self::BlockedAction => "blocked_action",
-            Self::MissedSchedule => "missed_schedule",
-            Self::BudgetAlert => "budget_alert",
-        }
-    }
-
-    /// The kind of that name.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
-/// Where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ItemState {
-    /// Somebody must look at it.
-    Open,
-    /// Something must be put right first.
-    WaitingOnSetup,
-    /// What it waited for is put right.
-    ReadyToRetry,
-    /// A new attempt is under way.
-    Retrying,
-    /// It was handed to the agent's escalation contact.
-    Escalated,
-    /// Nobody wants to see it for a while.
-    Snoozed,
-    /// It is over.
-    Resolved,
-}
-
-impl ItemState {
-    /// Every state.
-    pub const ALL: [Self; 7] = [
-        Self::Open,
-        Self::WaitingOnSetup,
-        Self::ReadyToRetry,
-        Self::Retrying,
-        Self::Escalated,
-        Self::Snoozed,
-        Self::Resolved,
-    ];
-
-    /// As it stands in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::WaitingOnSetup => "waiting_on_setup",
-            Self::ReadyToRetry => "ready_to_retry",
-            Self::Retrying => "retrying",
-            Self::Escalated => "escalated",
-            Self::Snoozed => "snoozed",
-            Self::Resolved => "resolved",
-        }
-    }
-
-    /// The state of that name.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-/// What an item is about: there is one item for each of these.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// A run, with all its attempts.
-    Run(RunId),
-    /// What an agent was denied outside of any run.
-    Denial {
-        /// Who.
-        agent: AgentId,
-        /// What for.
-        action: ActionName,
-        /// On which type of entity.
-        entity_type: Option<EntityType>,
-        /// On which one.
-        entity_id: Option<EntityId>,
-    },
-    /// A schedule.
-    Schedule(String),
-    /// A budget's account.
-    Budget {
-        /// The budget.
-        budget: BudgetId,
-        /// The account, in its text form.
-        account: String,
-    },
-}
-
-impl Subject {
-    /// The id of the item about this: one for each subject, for ever, so that what comes back is the same item.
-    pub fn item_id(&self) -> Result<ItemId, IdError> {
-        const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let mut hash = Sha256::new();
-        // a zero ends each part: none of them holds one
-        let mut part = |text: &str| {
-            hash.update(text.as_bytes());
-            hash.update([0]);
-        };
-        match self {
-            Self::Run(run) => ["run", run.as_str()].into_iter().for_each(&mut part),
-            Self::Denial { agent, action, entity_type, entity_id } => {
-                ["denial", agent.as_str(), action.as_str()].into_iter().for_each(&mut part);
-                part(entity_type.as_ref().map_or("", EntityType::as_str));
-                part(entity_id.as_ref().map_or("", EntityId::as_str));
-            }
-            Self::Schedule(schedule) => ["schedule", schedule].into_iter().for_each(&mut part),
-            Self::Budget { budget, account } => {
-                ["budget", budget.as_str(), account].into_iter().for_each(&mut part);
-            }
-        }
-        let letters = hash.finalize();
-        let letters = letters.iter().take(26).map(|byte| char::from(LETTERS[usize::from(byte & 31)]));
-        ItemId::new(letters.fold(String::from("item_"), |mut id, letter| {
-            id.push(letter);
-            id
-        }))
-    }
-}
 
 /// One line of the checklist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,56 +57,6 @@ pub enum Decided {
     },
 }
 
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResolutionCategory {
-    /// The run succeeded after a retry.
-    Succeeded,
-    /// It went on by itself.
-    WentOn,
-    /// The run was cancelled.
-    Cancelled,
-    /// What was wrong was put right elsewhere.
-    Fixed,
-    /// It is no longer needed.
-    NoLongerNeeded,
-    /// It was started for a wrong record.
-    WrongRecord,
-    /// It was noise.
-    Noise,
-    /// The denial was right.
-    DenialWasRight,
-}
-
-impl ResolutionCategory {
-    /// The category of that name.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Succeeded, Self::WentOn, Self::Cancelled]
-            .into_iter()
-            .chain(Self::BY_HAND)
-            .find(|category| category.as_str() == text)
-    }
-
-    /// What an operator may say.
-    pub const BY_HAND: [Self; 5] =
-        [Self::Fixed, Self::NoLongerNeeded, Self::WrongRecord, Self::Noise, Self::DenialWasRight];
-
-    /// As it stands in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::WentOn => "went_on",
-            Self::Cancelled => "cancelled",
-            Self::Fixed => "fixed",
-            Self::NoLongerNeeded => "no_longer_needed",
-            Self::WrongRecord => "wrong_record",
-            Self::Noise => "noise",
-            Self::DenialWasRight => "denial_was_right",
-        }
-    }
-}
-
 /// How, when and by whom it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolution {
@@ -267,22 +68,6 @@ pub struct Resolution {
     pub by: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// What is suggested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Suggestion {
-    /// Try again.
-    Retry,
-    /// It cannot or need not go on.
-    Cancel,
-    /// Put something right first.
-    FixSetup,
-    /// Hand it to who knows more.
-    Escalate,
-    /// Look first; nothing says that a retry helps.
-    Inspect,
 }
 
 /// Who, what, on what and where in a run.
@@ -425,7 +210,7 @@ impl Item {
     /// By the checklist. A run that was cancelled without proof is to be ended; what passes by itself is to be retried.
     fn of_reasons(&self) -> Suggestion {
         let is = |code: &str| self.open_reasons().any(|reason| reason.code == code);
-        if is("run_cancelled") {
+        if is(Code::CancelNotConfirmed.as_str()) {
             return Suggestion::Cancel;
         }
         if self.open_reasons().all(|reason| Class::of_text(&reason.code) == Class::Unknown) {

@@ -2,8 +2,8 @@
 //! the item that carries it from its opening to its end ([`Item`]). Pure: the state keeps items, `decide` opens and
 //! changes them, and `operations` re-checks them.
 //!
-//! Reading order: `class`, `classifier`, `rules`, `normalise`, `fingerprint`, `item`, `trouble`, `denial`, `act`,
-//! `waits`, `groups`, `words`.
+//! Reading order: `class`, `classifier`, `rules`, `normalise`, `fingerprint`, `kinds`, `subject`, `item`, `trouble`, `denial`, `watch`,
+//! `act`, `waits`, `groups`, `words`.
 
 mod act;
 mod class;
@@ -12,14 +12,19 @@ mod denial;
 mod fingerprint;
 mod groups;
 mod item;
+mod kinds;
 mod normalise;
 mod rules;
+mod subject;
 mod trouble;
 mod waits;
+mod watch;
 mod words;
 
 #[cfg(test)]
 mod item_tests;
+#[cfg(test)]
+mod watch_tests;
 
 pub use act::{Act, ActRefusal};
 pub use class::Class;
@@ -27,8 +32,11 @@ pub use classifier::{Classified, Classifier, Example, LONGEST_MESSAGE, Rule, Swa
 pub use denial::{Denied, SAME_DENIALS, class_of};
 pub use fingerprint::Fingerprint;
 pub use groups::{Group, GroupBy, groups};
-pub use item::{Check, Decided, Item, ItemKind, ItemState, Place, Resolution, ResolutionCategory, Subject, Suggestion};
+pub use item::{Check, Decided, Item, Place, Resolution};
+pub use kinds::{ItemKind, ItemState, ResolutionCategory, Suggestion};
 pub use normalise::normalise;
 pub use rules::RuleFault;
+pub use subject::Subject;
 pub use trouble::Trouble;
 pub use waits::{Cause, waits_on, wakes_at};
+pub use watch::{Change, of_run, of_schedule};

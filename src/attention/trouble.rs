@@ -2,7 +2,9 @@
 
 use super::class::Class;
 use super::fingerprint::Fingerprint;
-use super::item::{Check, Decided, Item, ItemKind, ItemState, Place, Resolution, ResolutionCategory, Subject};
+use super::item::{Check, Decided, Item, Place, Resolution};
+use super::kinds::{ItemKind, ItemState, ResolutionCategory};
+use super::subject::Subject;
 use crate::vocabulary::{ItemId, Reason};
 use jiff::Timestamp;
 use std::collections::BTreeMap;

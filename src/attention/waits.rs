@@ -1,7 +1,8 @@
 //! What an item waits on, so that a change re-checks the items that it could free, and no others.
 
-use super::item::{Item, ItemState};
-use crate::vocabulary::{ItemId, Reason, RemedyKind};
+use super::item::Item;
+use super::kinds::ItemState;
+use crate::vocabulary::{ItemId, Reason, RemedyKind, Source};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -54,6 +55,8 @@ fn cause_of(item: &Item, reason: &Reason) -> Option<Cause> {
             Some(Cause::Supplied(item.id.clone()))
         }
         RemedyKind::Repair if reason.code == "too_many_holds" => Some(Cause::Holds),
+        // what another system rejected, none of our policies lifts
+        _ if reason.source == Source::Run => None,
         RemedyKind::ReviewPolicy
         | RemedyKind::RequestApproval
         | RemedyKind::Repair

@@ -1,7 +1,9 @@
 //! What an item says of itself: one sentence why it needs attention, and why that is suggested.
 
 use super::class::Class;
-use super::item::{Item, ItemKind, ItemState, Subject, Suggestion};
+use super::item::Item;
+use super::kinds::{ItemKind, ItemState, Suggestion};
+use super::subject::Subject;
 use jiff::Timestamp;
 
 impl Item {

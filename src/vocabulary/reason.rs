@@ -165,6 +165,14 @@ codes! {
     AttemptFenced = "attempt_fenced", Run, Resume, "Another attempt holds the run";
     SameStepFailedAgain = "same_step_failed_again", Run, Escalate, "The same step failed again after a retry";
     Unknown = "unknown", Run, Escalate, "Nothing is known of this failure";
+    NotPickedUp = "not_picked_up", Run, Escalate, "Nobody has picked the run up";
+    NotAcknowledged = "not_acknowledged", Run, Escalate, "The run was handed over, and nobody acknowledged it";
+    NoFirstEvent = "no_first_event", Run, Escalate, "The run was acknowledged, and nothing followed";
+    Silent = "silent", Run, Escalate, "The run has been silent for too long";
+    LeaseEnded = "lease_ended", Run, Escalate, "The lease of the run's worker ended";
+    RunsTooLong = "runs_too_long", Run, Escalate, "The run has been running for too long";
+    CancelNotConfirmed = "cancel_not_confirmed", Run, Escalate, "The run was cancelled, and its runtime has not confirmed it";
+    ScheduleMissed = "schedule_missed", Run, Escalate, "A schedule's start did not come";
 }
 
 /// What would lift a reason, where, and the page that does it.
@@ -198,6 +206,8 @@ pub fn href(target: &str) -> Option<String> {
         "entity_type" => "setup/entity-types",
         "connector" => "setup/connectors",
         "pause" => "setup/pauses",
+        "schedule" => "setup/schedules",
+        "run" => "runs",
         _ => return None,
     };
     let mut path = format!("/{page}/");
