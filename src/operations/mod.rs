@@ -3,6 +3,9 @@
 
 mod admit;
 mod app;
+mod attention;
+mod attention_acts;
+mod attention_changed;
 mod budgets;
 mod clock;
 mod error;
@@ -19,6 +22,9 @@ mod secret;
 
 pub use admit::{Admitted, admit, admit_batch};
 pub use app::{App, RefusedSet};
+pub use attention::{Headline, ItemCursor, ItemFilter, ItemView, headline, item, item_groups, item_view, items};
+pub use attention_acts::{BulkAnswer, BulkItem, ItemAct, act_on_item, act_on_items, preview_items};
+pub use attention_changed::{Changed, changed_around};
 pub use budgets::{
     Applied, apply_budgets, budget, budget_usage, budgets, create_budget, delete_budget, raise_budget, replace_budget,
     withdraw_raise,

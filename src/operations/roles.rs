@@ -124,6 +124,20 @@ operations! {
     ReadWorkers = "read_workers": [Runtime, Operator, PolicyAdmin, BudgetAdmin, Auditor];
     /// Register a worker, or say that it is there.
     PutWorker = "put_worker": [Runtime];
+    /// Read Command Center.
+    ReadAttention = "read_attention": [Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Give an item to a person.
+    AssignItem = "assign_item": [Operator, PolicyAdmin, BudgetAdmin];
+    /// Put an item off.
+    SnoozeItem = "snooze_item": [Operator];
+    /// Supply the data that an item waits for.
+    SupplyItem = "supply_item": [Operator];
+    /// Hand an item to the agent's escalation contact.
+    EscalateItem = "escalate_item": [Operator];
+    /// End an item by hand.
+    ResolveItem = "resolve_item": [Operator];
+    /// Do one thing to many items.
+    ActOnItems = "act_on_items": [Operator];
     /// Read the names and roles of keys.
     ReadKeys = "read_keys": [Auditor];
     /// Make a key.

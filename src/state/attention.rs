@@ -19,6 +19,8 @@ pub struct Items {
     items: HashMap<ItemId, Arc<Item>>,
     by_subject: HashMap<Subject, ItemId>,
     by_state: BTreeMap<ItemState, BTreeSet<Place>>,
+    /// Whatever is not resolved.
+    unresolved: BTreeSet<Place>,
     by_owner: BTreeMap<String, BTreeSet<Place>>,
     by_fingerprint: BTreeMap<Fingerprint, BTreeSet<Place>>,
     /// Oldest trouble first.
@@ -39,6 +41,9 @@ impl Items {
         self.by_subject.insert(item.subject.clone(), item.id.clone());
         let place = (item.first_seen, item.id.clone());
         self.by_state.entry(item.state).or_default().insert(place.clone());
+        if item.state != ItemState::Resolved {
+            self.unresolved.insert(place.clone());
+        }
         if let Some(owner) = &item.owner {
             self.by_owner.entry(owner.clone()).or_default().insert(place.clone());
         }
@@ -67,6 +72,7 @@ impl Items {
         }
         let place = (old.first_seen, old.id.clone());
         remove(&mut self.by_state, &old.state, &place);
+        self.unresolved.remove(&place);
         if let Some(owner) = &old.owner {
             remove(&mut self.by_owner, owner, &place);
         }
@@ -144,10 +150,9 @@ impl Items {
         self.items.values()
     }
 
-    /// Those that are not resolved, in no order.
-    pub fn unresolved(&self) -> impl Iterator<Item = &Arc<Item>> {
-        let lists = self.by_state.iter().filter(|(state, _)| **state != ItemState::Resolved);
-        lists.flat_map(|(_, list)| list).filter_map(|(_, id)| self.items.get(id))
+    /// Those that are not resolved, seen first before `before`, newest first.
+    pub fn unresolved<'a>(&'a self, before: Option<&Place>) -> impl Iterator<Item = &'a Arc<Item>> {
+        self.listed(Some(&self.unresolved), before)
     }
 
     /// Those in that state, seen first before `before`, newest first.

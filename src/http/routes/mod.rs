@@ -1,6 +1,7 @@
 //! The routes: one file for each thing that they are about, and the table of them all.
 
 pub mod admissions;
+pub mod attention;
 pub mod budgets;
 pub mod events;
 pub mod holds;
@@ -16,6 +17,6 @@ mod table;
 pub use table::{ROUTES, Route, configure, nothing_here};
 
 pub(super) use {
-    admissions::*, budgets::*, events::*, holds::*, keys::*, pauses::*, policies::*, registry::*, runs::*, setup::*,
+    admissions::*, attention::*, budgets::*, events::*, holds::*, keys::*, pauses::*, policies::*, registry::*, runs::*, setup::*,
     system::*,
 };

@@ -3,7 +3,7 @@
 
 use super::super::problem::{Problem, ProblemCode};
 use super::super::{docs, metrics};
-use super::{admissions, budgets, events, holds, keys, pauses, policies, registry, runs, setup, system};
+use super::{admissions, attention, budgets, events, holds, keys, pauses, policies, registry, runs, setup, system};
 use crate::operations::Operation;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
@@ -79,6 +79,17 @@ routes! {
     "/api/v1/schedules/{id}": GET setup::read_schedule = Some(Op::ReadSchedules), PUT setup::put_schedule = Some(Op::PutSchedule);
     "/api/v1/workers": GET setup::list_workers = Some(Op::ReadWorkers);
     "/api/v1/workers/{id}": GET setup::read_worker = Some(Op::ReadWorkers), PUT setup::put_worker = Some(Op::PutWorker);
+    "/api/v1/attention": GET attention::list_items = Some(Op::ReadAttention);
+    "/api/v1/attention/headline": GET attention::read_headline = Some(Op::ReadAttention);
+    "/api/v1/attention/groups": GET attention::list_item_groups = Some(Op::ReadAttention);
+    "/api/v1/attention/bulk": POST attention::act_on_items = Some(Op::ActOnItems);
+    "/api/v1/attention/bulk/preview": POST attention::preview_items = Some(Op::ActOnItems);
+    "/api/v1/attention/{id}": GET attention::read_item = Some(Op::ReadAttention);
+    "/api/v1/attention/{id}/assign": POST attention::assign_item = Some(Op::AssignItem);
+    "/api/v1/attention/{id}/snooze": POST attention::snooze_item = Some(Op::SnoozeItem);
+    "/api/v1/attention/{id}/supply": POST attention::supply_item = Some(Op::SupplyItem);
+    "/api/v1/attention/{id}/escalate": POST attention::escalate_item = Some(Op::EscalateItem);
+    "/api/v1/attention/{id}/resolve": POST attention::resolve_item = Some(Op::ResolveItem);
     "/api/v1/keys": GET keys::list_keys = Some(Op::ReadKeys), POST keys::create_key = Some(Op::CreateKey);
     "/api/v1/keys/{id}": DELETE keys::revoke_key = Some(Op::RevokeKey);
     "/api/v1/audit": GET system::read_audit = Some(Op::ReadAudit);

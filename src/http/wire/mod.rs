@@ -3,6 +3,8 @@
 
 pub mod admission;
 pub mod answer;
+pub mod attention;
+pub mod attention_act;
 pub mod budget;
 pub mod event;
 pub mod hold;
