@@ -1,6 +1,6 @@
 //! What an item waits on, so that a change re-checks the items that it could free, and no others.
 
-use super::item::Item;
+use super::item::{Check, Item};
 use super::kinds::ItemState;
 use crate::vocabulary::{ItemId, Reason, RemedyKind, Source};
 use jiff::Timestamp;
@@ -28,7 +28,9 @@ pub fn waits_on(item: &Item) -> BTreeSet<Cause> {
     if !is_waiting(item) {
         return BTreeSet::new();
     }
-    item.open_reasons().filter_map(|reason| cause_of(item, reason)).collect()
+    // what freed a ready item can be taken from it again
+    let counts = |check: &&Check| check.is_open() || item.state == ItemState::ReadyToRetry;
+    item.checks.iter().filter(counts).filter_map(|check| cause_of(item, &check.reason)).collect()
 }
 
 /// When time itself may lift one of its reasons: the earliest `retry_at` that lies ahead.
@@ -39,7 +41,6 @@ pub fn wakes_at(item: &Item) -> Option<Timestamp> {
     item.open_reasons().filter_map(|reason| reason.retry_at.as_ref()?.parse().ok()).min()
 }
 
-/// A ready item is looked at too: what it waited on can be taken from it again.
 fn is_waiting(item: &Item) -> bool {
     matches!(item.state, ItemState::WaitingOnSetup | ItemState::ReadyToRetry)
 }

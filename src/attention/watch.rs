@@ -37,6 +37,11 @@ pub enum Change {
 /// What a run means for its item. `denied` is the denial that is remembered of it.
 pub fn of_run(run: &Run, item: Option<&Item>, denied: Option<&Denied>, classifier: &Classifier) -> Option<Change> {
     let latest = run.latest()?;
+    // several attempts may have come and gone since somebody looked: each is told, in order
+    let missed = run.attempts.iter().find(|attempt| attempt.number < latest.number && is_news(attempt, item));
+    if let Some(missed) = missed {
+        return trouble(stopped(run, missed, denied, classifier), item);
+    }
     let open = item.filter(|item| item.state != ItemState::Resolved);
     match run.status() {
         AttemptState::Cancelled => open.map(|_| cancelled(run)),
@@ -48,6 +53,19 @@ pub fn of_run(run: &Run, item: Option<&Item>, denied: Option<&Denied>, classifie
         AttemptState::Failed | AttemptState::Blocked => trouble(stopped(run, latest, denied, classifier), item),
         _ => alive(run, latest, item, open),
     }
+}
+
+/// By what the end of an attempt is known again.
+fn sign_of(attempt: &Attempt) -> String {
+    format!("{}/{}", attempt.state.as_str(), attempt.number)
+}
+
+/// Whether an attempt's bad end is not known to the item.
+fn is_news(attempt: &Attempt, item: Option<&Item>) -> bool {
+    let bad = matches!(attempt.state, AttemptState::Failed | AttemptState::Blocked);
+    let known = item.map(|item| (item.place.attempt.unwrap_or(0), &item.sign));
+    bad && known
+        .is_none_or(|(last, sign)| attempt.number > last || (attempt.number == last && *sign != sign_of(attempt)))
 }
 
 /// Trouble that is known is none.
@@ -101,7 +119,7 @@ fn stopped(run: &Run, attempt: &Attempt, denied: Option<&Denied>, classifier: &C
         message: error.message.clone(),
         retry_allowed: said.retry_allowed,
         reasons,
-        sign: format!("{}/{}", attempt.state.as_str(), attempt.number),
+        sign: sign_of(attempt),
         place,
         fingerprint,
     }

@@ -4,24 +4,30 @@
 use super::command::{Answer, Context, ItemCommand, Refusal};
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, Kind};
 use crate::attention::{
-    Act, ActRefusal, Class, Denied, Fingerprint, Item, ItemKind, ItemState, Place, ResolutionCategory, Subject, Trouble,
+    Act, ActRefusal, Change, Class, Denied, Fingerprint, Item, ItemKind, ItemState, Place, ResolutionCategory, Subject,
+    Trouble, of_run, of_schedule,
 };
 use crate::budget::{Alert, AlertKind};
 use crate::registry::Actor;
+use crate::runs::{EventType, MOST_ATTEMPTS, Run, RunEvent, Schedule, supply};
 use crate::state::{Draft, Effect, Entry};
-use crate::vocabulary::{Code, IdError, ItemId, Reason};
-use serde_json::json;
+use crate::vocabulary::{Code, Reason};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Adds to the operations from `first` on what they make of the items.
 pub(super) fn follow(draft: &mut Draft<'_>, first: usize, ctx: &Context<'_>) {
     for index in first..draft.changes().entries.len() {
-        let effects: Vec<Effect> =
-            draft.changes().entries[index].effects.iter().filter(|e| may_matter(e)).cloned().collect();
+        let entry = &draft.changes().entries[index];
+        let effects: Vec<Effect> = entry.effects.iter().filter(|effect| may_matter(effect)).cloned().collect();
         for effect in effects {
             let more = match &effect {
                 Effect::Decision(record) => behind_decision(draft, record, ctx),
                 Effect::Alert(alert) => behind_alert(draft, alert, ctx),
+                Effect::Run(run) => behind_run(draft, run, ctx),
+                Effect::RunEvent(event) => behind_event(draft, event),
+                Effect::Schedule(schedule) => behind_schedule(draft, schedule, ctx),
                 _ => Vec::new(),
             };
             if !more.is_empty() {
@@ -35,7 +41,59 @@ fn may_matter(effect: &Effect) -> bool {
     match effect {
         Effect::Decision(record) => record.kind == Kind::Action,
         Effect::Alert(alert) => alert.kind == AlertKind::LimitPassed,
+        Effect::Run(_) | Effect::RunEvent(_) | Effect::Schedule(_) => true,
         _ => false,
+    }
+}
+
+/// The run as this operation left it. Several attempts may have ended in one operation: each counts.
+fn behind_run(draft: &Draft<'_>, run: &Run, ctx: &Context<'_>) -> Vec<Effect> {
+    let subject = Subject::Run(run.id.clone());
+    let denied = draft.denied(&subject).map(Arc::as_ref);
+    let before = draft.item_about(&subject).map(Arc::as_ref);
+    let mut item = before.cloned();
+    for _ in 0..=2 * MOST_ATTEMPTS {
+        let Some(change) = of_run(run, item.as_ref(), denied, &ctx.limits.classifier) else { break };
+        let Some(next) = carried_out(item.as_ref(), change, ctx) else { break };
+        item = Some(next);
+    }
+    let mut effects = Vec::new();
+    if let Some(item) = item.filter(|item| Some(item) != before) {
+        effects.push(Effect::Item(Arc::new(item)));
+    }
+    if let Some(denied) = denied.filter(|_| !run.is_alive()) {
+        effects.push(Effect::Denied(Arc::new(denied.ended())));
+    }
+    effects
+}
+
+/// Work that goes on is progress: the clock of the denial before it stops.
+fn behind_event(draft: &Draft<'_>, event: &RunEvent) -> Vec<Effect> {
+    let progress = matches!(
+        event.kind,
+        EventType::StepStarted | EventType::StepCompleted | EventType::CheckpointSaved | EventType::ArtifactProduced
+    );
+    if !progress || !event.standing.counts() {
+        return Vec::new();
+    }
+    let denied = draft.denied(&Subject::Run(event.run.clone())).filter(|denied| denied.due_at.is_some());
+    denied.map(|denied| Effect::Denied(Arc::new(denied.followed()))).into_iter().collect()
+}
+
+fn behind_schedule(draft: &Draft<'_>, schedule: &Schedule, ctx: &Context<'_>) -> Vec<Effect> {
+    let item = draft.item_about(&Subject::Schedule(schedule.id.to_string())).map(Arc::as_ref);
+    let next = of_schedule(schedule, item).and_then(|change| carried_out(item, change, ctx));
+    next.map(|item| Effect::Item(Arc::new(item))).into_iter().collect()
+}
+
+fn carried_out(item: Option<&Item>, change: Change, ctx: &Context<'_>) -> Option<Item> {
+    match change {
+        Change::Trouble(trouble) => troubled(item, *trouble, ctx),
+        Change::Retried(attempt) => Some(item?.retried(attempt)),
+        Change::Over { category, reason, by } => {
+            let by = by.unwrap_or_else(|| Actor::tollgate().name);
+            Some(item?.over(category, &reason, &by, ctx.now))
+        }
     }
 }
 
@@ -43,7 +101,7 @@ fn may_matter(effect: &Effect) -> bool {
 pub(super) fn open_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
     let mut effects = Vec::new();
     for denied in draft.due_denials(ctx.now) {
-        effects.extend(item(draft, denied.trouble(), ctx));
+        effects.extend(opened(draft, denied.trouble(), ctx));
         effects.push(Effect::Denied(Arc::new(denied.told())));
     }
     if effects.is_empty() {
@@ -61,16 +119,16 @@ pub(super) fn open_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
 }
 
 /// The item that this trouble opens or joins; nothing for trouble that is known.
-fn item(draft: &Draft<'_>, trouble: Trouble, ctx: &Context<'_>) -> Option<Effect> {
-    let next = match draft.item_about(&trouble.subject) {
-        Some(item) => item.joined(trouble, ctx.now)?,
-        None => Item::open(id_of(&trouble.subject).ok()?, trouble, ctx.now),
-    };
-    Some(Effect::Item(Arc::new(next)))
+fn troubled(item: Option<&Item>, trouble: Trouble, ctx: &Context<'_>) -> Option<Item> {
+    match item {
+        Some(item) => item.joined(trouble, ctx.now),
+        None => Some(Item::open(trouble.subject.item_id().ok()?, trouble, ctx.now)),
+    }
 }
 
-fn id_of(subject: &Subject) -> Result<ItemId, IdError> {
-    subject.item_id()
+fn opened(draft: &Draft<'_>, trouble: Trouble, ctx: &Context<'_>) -> Option<Effect> {
+    let item = draft.item_about(&trouble.subject).map(Arc::as_ref);
+    Some(Effect::Item(Arc::new(troubled(item, trouble, ctx)?)))
 }
 
 /// A denial is remembered, and an item when it comes for the third time in its attempt. An allowed admission is progress.
@@ -97,6 +155,11 @@ fn subject_of(record: &DecisionRecord) -> Subject {
 fn behind_denial(draft: &Draft<'_>, subject: Subject, record: &DecisionRecord, ctx: &Context<'_>) -> Vec<Effect> {
     // what was recorded is what was answered: the reasons are there, and masked
     let Ok(answer) = serde_json::from_str::<AdmissionAnswer>(record.answer.get()) else { return Vec::new() };
+    let stray = [Code::AttemptFenced.as_str(), Code::RunCancelled.as_str()];
+    if answer.reasons.iter().any(|reason| stray.contains(&reason.code.as_str())) {
+        // who no longer has the run does not stop it by asking
+        return Vec::new();
+    }
     let place = Place {
         agent: Some(record.agent.clone()),
         action: Some(record.action.clone()),
@@ -112,7 +175,7 @@ fn behind_denial(draft: &Draft<'_>, subject: Subject, record: &DecisionRecord, c
         return vec![Effect::Denied(Arc::new(denied))];
     }
     let mut effects = vec![Effect::Denied(Arc::new(denied.told()))];
-    effects.extend(item(draft, denied.trouble(), ctx));
+    effects.extend(opened(draft, denied.trouble(), ctx));
     effects
 }
 
@@ -162,7 +225,7 @@ fn behind_alert(draft: &Draft<'_>, alert: &Alert, ctx: &Context<'_>) -> Vec<Effe
         fingerprint: Fingerprint::of("limit_passed", None, alert.budget.as_str()),
         sign: format!("limit/{}", alert.at),
     };
-    item(draft, trouble, ctx).into_iter().collect()
+    opened(draft, trouble, ctx).into_iter().collect()
 }
 
 /// What an operator does to an item, or a re-check found.
@@ -192,15 +255,35 @@ pub(super) fn change(
         },
     };
     let after = Arc::new(after);
+    let mut effects = match command {
+        ItemCommand::Act { act: Act::Supply(fields), .. } => handed_over(draft, &after, fields, actor, ctx)?,
+        _ => Vec::new(),
+    };
+    effects.push(Effect::Item(Arc::clone(&after)));
     draft.push(Entry {
         op: op.to_owned(),
         actor: actor.clone(),
         subject: format!("item:{id}"),
         reason,
         before: Some(json!({"state": old.state, "owner": old.owner, "due_at": old.due_at, "revision": old.revision})),
-        effects: vec![Effect::Item(Arc::clone(&after))],
+        effects,
     });
     Ok(Answer::Item(after))
+}
+
+/// What was supplied waits at the run for its next attempt.
+fn handed_over(
+    draft: &Draft<'_>,
+    item: &Item,
+    fields: &BTreeMap<String, Value>,
+    actor: &Actor,
+    ctx: &Context<'_>,
+) -> Result<Vec<Effect>, Refusal> {
+    let run = item.run().and_then(|run| draft.runs().run(run));
+    let run =
+        run.ok_or_else(|| Refusal::Over("the item is about no run, so there is no attempt to hand it to".to_owned()))?;
+    let (run, event) = supply(run, fields, actor, ctx.now);
+    Ok(vec![Effect::RunEvent(Arc::new(event)), Effect::Run(Arc::new(run))])
 }
 
 /// To whom it goes: who was named, or the agent's escalation contact.

@@ -1,9 +1,10 @@
 //! How denials and passed limits become items, and what operators do to them.
 
 use super::gate_tests::{Gate, ask, in_run, on};
-use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryCommand};
+use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryCommand, RunCommand};
 use crate::attention::{Act, Cause, Item, ItemKind, ItemState, ResolutionCategory, Subject};
 use crate::registry::AgentSpec;
+use crate::runs::{CancelCategory, Report, Reported, RunError};
 use crate::vocabulary::ItemId;
 use serde_json::json;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ fn a_denial_that_nothing_follows_becomes_an_item() {
     gate.at("2026-11-23T12:05:00Z");
     gate.one(Command::Tick).unwrap();
     assert!(of_run(&gate, "run-17").is_some());
-    assert_eq!(gate.state.next_due(), None, "and once only");
+    assert_eq!(gate.state.attention().next_due(), None, "and once only");
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn what_follows_a_denial_stops_its_clock() {
     let mut gate = gate();
     gate.ask(too_much("k1"));
     gate.ask(in_run(ask("rfq-draft", "k2", &[("usd", "1")]), "run-17"));
-    gate.at("2026-11-23T13:00:00Z");
+    gate.at("2026-11-23T12:10:00Z");
     gate.one(Command::Tick).unwrap();
     assert_eq!(of_run(&gate, "run-17"), None);
 }
@@ -213,4 +214,122 @@ fn a_recheck_that_comes_too_late_changes_nothing() {
     let Answer::Item(ready) = gate.one(recheck(item.revision)).unwrap() else { panic!() };
     assert_eq!(ready.state, ItemState::ReadyToRetry);
     assert_eq!(gate.entries[0].reason.as_deref(), Some("budget daily was raised"));
+}
+
+fn report(gate: &mut Gate, id: &str, step: Option<&str>, report: Report) {
+    let reported = Reported {
+        source: "runtime".to_owned(),
+        id: id.to_owned(),
+        time: None,
+        run: "run-17".parse().unwrap(),
+        agent: Some("rfq-draft".parse().unwrap()),
+        attempt: None,
+        lease: None,
+        worker: None,
+        step: step.map(|step| step.parse().unwrap()),
+        report,
+        data: serde_json::Value::Null,
+        body: id.to_owned(),
+    };
+    gate.one(Command::Run(RunCommand::Report(vec![reported]))).unwrap();
+}
+
+fn failed(code: &str, details: Option<serde_json::Value>) -> Report {
+    Report::Failed(RunError { code: code.to_owned(), message: "it failed".to_owned(), details })
+}
+
+#[test]
+fn a_failed_run_is_an_item_in_the_record_of_its_event() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("price-lookup"), Report::StepStarted);
+    assert!(gate.state.attention().is_empty());
+    report(&mut gate, "e2", Some("price-lookup"), failed("503", None));
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.kind, item.state), (ItemKind::FailedRun, ItemState::Open));
+    assert_eq!(gate.entries.len(), 1, "event and item are one record");
+    gate.one(Command::Run(RunCommand::Cancel {
+        run: "run-17".parse().unwrap(),
+        category: CancelCategory::Noise,
+        reason: "a test".to_owned(),
+    }))
+    .unwrap();
+    let item = of_run(&gate, "run-17").unwrap();
+    let resolution = item.resolution.as_ref().unwrap();
+    assert_eq!((resolution.category, resolution.by.as_str()), (ResolutionCategory::Cancelled, "Mia"));
+}
+
+#[test]
+fn a_blocked_run_shows_the_denial_that_stopped_it() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    let error = RunError { code: "budget_exceeded".to_owned(), message: "the gate said no".to_owned(), details: None };
+    report(&mut gate, "e1", Some("price-lookup"), Report::Blocked(error));
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.kind, item.state, item.count), (ItemKind::BlockedAction, ItemState::WaitingOnSetup, 1));
+    let targets: Vec<_> = item.open_reasons().filter_map(|reason| reason.remedy.target.as_deref()).collect();
+    assert_eq!(targets, ["budget:daily"]);
+    assert_eq!(gate.state.attention().denials().count(), 0, "the denial is told");
+    assert!(gate.state.attention().anything_waits_on(&Cause::Budget("daily".to_owned())));
+}
+
+#[test]
+fn progress_stops_the_clock_of_a_denial() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    report(&mut gate, "e1", Some("another-way"), Report::StepStarted);
+    gate.at("2026-11-23T12:06:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(of_run(&gate, "run-17"), None);
+}
+
+#[test]
+fn a_fenced_worker_that_keeps_asking_stops_nobody() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("s"), failed("timeout", None));
+    let count = of_run(&gate, "run-17").unwrap().count;
+    for key in ["k1", "k2", "k3", "k4"] {
+        let answer = gate.ask(in_run(ask("rfq-draft", key, &[("usd", "1")]), "run-17"));
+        assert_eq!(super::gate_tests::codes(&answer), ["attempt_fenced"]);
+    }
+    assert_eq!(of_run(&gate, "run-17").unwrap().count, count);
+}
+
+#[test]
+fn what_is_supplied_waits_at_the_run() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("s"), failed("missing_data", Some(json!({"field": "/entity/properties/due_date"}))));
+    let item = of_run(&gate, "run-17").unwrap();
+    let fields = [("/entity/properties/due_date".to_owned(), json!("2026-12-01"))];
+    act(&mut gate, &item, Act::Supply(fields.into()), None).unwrap();
+    let run = gate.state.runs().run(&"run-17".parse().unwrap()).unwrap();
+    assert_eq!(run.supplied.as_ref().unwrap().data["/entity/properties/due_date"], json!("2026-12-01"));
+    assert_eq!(run.supplied.as_ref().unwrap().by.name, "Mia");
+    assert_eq!(gate.entries.len(), 1);
+}
+
+#[test]
+fn a_failure_between_two_events_of_one_batch_is_not_missed() {
+    let mut gate = gate();
+    let reported = |id: &str, attempt: u32, report: Report| Reported {
+        source: "runtime".to_owned(),
+        id: id.to_owned(),
+        time: None,
+        run: "run-17".parse().unwrap(),
+        agent: Some("rfq-draft".parse().unwrap()),
+        attempt: Some(attempt),
+        lease: None,
+        worker: None,
+        step: Some("s".parse().unwrap()),
+        report,
+        data: serde_json::Value::Null,
+        body: id.to_owned(),
+    };
+    let events = vec![
+        reported("e1", 1, Report::StepStarted),
+        reported("e2", 1, failed("timeout", None)),
+        reported("e3", 2, Report::StepStarted),
+    ];
+    gate.one(Command::Run(RunCommand::Report(events))).unwrap();
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.state, item.count), (ItemState::Retrying, 1));
 }

@@ -17,6 +17,7 @@ mod pickup;
 mod retry;
 mod run;
 mod schedule;
+mod supply;
 mod take;
 mod usage;
 mod worker;
@@ -42,6 +43,7 @@ pub use retry::{
 };
 pub use run::{ARTIFACTS_KEPT, CHECKPOINTS_KEPT, Cancel, CancelCategory, Dispatch, MOST_ATTEMPTS, Run};
 pub use schedule::{Missed, Schedule, ScheduleError, ScheduleSpec};
+pub use supply::supply;
 pub use take::{EventRefusal, OWN_SOURCE, Taken, first_admitted, holds_attempt, next_admitted, own_event, take};
 pub use usage::{RunUsage, Sums, UsageKey, usage};
 pub use worker::Worker;
