@@ -190,6 +190,10 @@ impl Item {
         }
         let mut item = self.clone();
         item.merge_checks(still, now);
+        if self.kind == ItemKind::BudgetAlert && still.is_empty() {
+            let over = self.over(ResolutionCategory::WentOn, "the limit in force covers it again", "tollgate", now);
+            return Some(over);
+        }
         item.state = if still.is_empty() { ItemState::ReadyToRetry } else { ItemState::WaitingOnSetup };
         if item.state == ItemState::ReadyToRetry {
             item.decided = None;

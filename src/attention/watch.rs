@@ -179,8 +179,16 @@ fn reasons_of(said: &Classified, error: &RunError) -> Vec<Reason> {
 
 /// A run with an attempt that lives: stuck, going on, or retried.
 fn alive(run: &Run, latest: &Attempt, item: Option<&Item>, open: Option<&Item>) -> Option<Change> {
-    // a suspicious silence is a mark on the run, and no item
-    let mut rang: Vec<&Alarm> = latest.alarms.iter().filter(|alarm| alarm.clock != ClockKind::Silent).collect();
+    // a denial that is waited on explains a silence
+    let explained =
+        open.is_some_and(|item| item.kind == ItemKind::BlockedAction && item.place.attempt == Some(latest.number));
+    let counts = |clock: ClockKind| match clock {
+        // a suspicious silence is a mark on the run, and no item
+        ClockKind::Silent => false,
+        ClockKind::TooLong | ClockKind::CancelNotConfirmed => true,
+        _ => !explained,
+    };
+    let mut rang: Vec<&Alarm> = latest.alarms.iter().filter(|alarm| counts(alarm.clock)).collect();
     rang.sort_unstable_by_key(|alarm| alarm.clock);
     if !rang.is_empty() {
         return trouble(stuck(run, latest, &rang), item);

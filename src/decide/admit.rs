@@ -74,7 +74,8 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     Ok(Answer::Decided(record))
 }
 
-fn facts<'a>(request: &'a Request, team: Option<&'a TeamId>) -> Facts<'a> {
+/// What budgets go by.
+pub(super) fn facts<'a>(request: &'a Request, team: Option<&'a TeamId>) -> Facts<'a> {
     Facts {
         agent: &request.agent,
         team,

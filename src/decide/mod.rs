@@ -12,6 +12,7 @@ mod expire;
 mod holds;
 mod keys;
 mod registry;
+mod rehearse;
 mod run;
 mod runs;
 
@@ -31,5 +32,6 @@ pub use command::{
     PolicyVerdict, RaiseCommand, Refusal, RegistryCommand,
 };
 pub use expire::expire_due;
+pub use rehearse::{Rehearsed, Taken, rehearse};
 pub use run::run;
 pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of, refusal_of_run};

@@ -198,13 +198,18 @@ pub(super) fn judge(app: &App, request: &Request, body: String) -> Result<Admit,
     }
 }
 
-/// Pure but for the clock and the reads.
+/// Pure but for the clock and the reads. A retry is judged as what it would repeat.
 fn judge_once(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
-    let now = app.guard.now()?;
     let request = match request.kind {
         Kind::Action => request.clone(),
         Kind::Retry => as_repeated(app, request)?,
     };
+    judge_as(app, request, body)
+}
+
+/// Judges a question that stands for itself; a retry's, that it is what it would repeat.
+pub(super) fn judge_as(app: &App, request: Request, body: String) -> Result<Admit, OperationError> {
+    let now = app.guard.now()?;
     let known = app.read(|state| known(state, &request, now)).ok_or_else(no_policy)?;
     let mut input = input_document(&InputParts {
         request: &request,
@@ -321,7 +326,7 @@ fn mask(app: &App, known: &Known) -> Mask {
 
 /// A retry as what it would repeat: the action, entity and estimate of the last admission of that step, or the start of
 /// the run where there was none.
-fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> {
+pub(super) fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> {
     let missing = || OperationError::Invalid { pointer: "/run".to_owned(), message: "a retry is of a run".to_owned() };
     let run = request.run.as_ref().ok_or_else(missing)?;
     let Some(record) = app.store.last_action(&run.id, run.step.as_ref())? else {
@@ -353,7 +358,7 @@ fn start_run() -> Result<ActionName, OperationError> {
     ActionName::new("start_run").map_err(|error| OperationError::Internal(error.to_string()))
 }
 
-fn amounts(estimate: &Value) -> Option<BTreeMap<Unit, Amount>> {
+pub(super) fn amounts(estimate: &Value) -> Option<BTreeMap<Unit, Amount>> {
     let amount = |item: &Value| {
         let unit = Unit::new(item.get("unit")?.as_str()?).ok()?;
         Some((unit, item.get("amount")?.as_str()?.parse().ok()?))

@@ -13,6 +13,8 @@ mod holds;
 mod keys;
 mod policies;
 mod policy_room;
+mod recheck;
+mod recheck_causes;
 mod records;
 mod registry;
 mod roles;
@@ -38,6 +40,8 @@ pub use policies::{
     policy_sets, refused,
 };
 pub use policy_room::PolicyRoom;
+pub use recheck::{Rechecked, recheck};
+pub use recheck_causes::{Causes, Why};
 pub use records::{admission, admissions, audit, explain_admission};
 pub use registry::{
     agent, agents, create_pause, delete_agent, delete_entity_type, end_pause, entity_type, entity_types, pauses,

@@ -2,6 +2,7 @@
 
 use super::first_key::{FirstKey, first_key};
 use super::policy;
+use super::recheck;
 use super::seeds::{self, SeedNews};
 use crate::admission::MaskKey;
 use crate::clock::Clock;
@@ -122,7 +123,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
 /// Puts a daemon together and binds its address. When this returns it answers as soon as it is run.
 pub async fn build(options: Options) -> anyhow::Result<Server> {
     let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble(&options).await?;
-    let mut background = Vec::new();
+    let mut background = vec![tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app)))];
     let mut watcher = None;
     if options.config.policy.watch {
         let (watching, task) = policy::keep_in_step(Arc::clone(&app), &options, tree_hash)?;

@@ -3,6 +3,7 @@
 mod build;
 mod first_key;
 mod policy;
+mod recheck;
 mod run;
 mod seeds;
 

@@ -1,7 +1,8 @@
 //! What every store promises. These comments are the contract, and one suite of tests holds each implementation to it.
 
-use crate::admission::{Decision, DecisionRecord, Kind};
-use crate::decide::{Answer, Envelope, Refusal};
+use super::feed::Following;
+use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, Kind};
+use crate::decide::{Answer, Envelope, Refusal, Rehearsed, Taken};
 use crate::registry::Actor;
 use crate::runs::RunEvent;
 use crate::state::State;
@@ -39,6 +40,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Decides a command on the state as it stands at `now`, and throws the outcome's effects away: dry runs.
     fn preview(&self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Refusal>;
+
+    /// Decides admissions one after the other, each against what those before it would take, and throws the outcome away.
+    /// `taken` carries what was taken from one call to the next, so that no call holds the next batch up for long.
+    fn rehearse(&self, asks: &[Rehearsed], taken: &mut Taken, now: Timestamp) -> Vec<Result<AdmissionAnswer, Refusal>>;
+
+    /// What becomes durable from now on, batch by batch, told when every read sees it.
+    fn follow(&self) -> Following;
 
     /// Shows the state: everything durable and nothing else. The reader must be short, for it may hold the next batch up.
     fn read_state(&self, reader: &mut dyn FnMut(&State));

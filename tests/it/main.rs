@@ -6,6 +6,7 @@ mod airline;
 mod airline_run;
 mod faults;
 mod faulty_disk;
+mod http_attention;
 mod http_examples;
 mod http_face;
 mod http_roles;

@@ -17,6 +17,6 @@ mod table;
 pub use table::{ROUTES, Route, configure, nothing_here};
 
 pub(super) use {
-    admissions::*, attention::*, budgets::*, events::*, holds::*, keys::*, pauses::*, policies::*, registry::*, runs::*, setup::*,
-    system::*,
+    admissions::*, attention::*, budgets::*, events::*, holds::*, keys::*, pauses::*, policies::*, registry::*,
+    runs::*, setup::*, system::*,
 };

@@ -4,11 +4,12 @@
 use super::history::History;
 use super::journal::Appended;
 use super::writer::{Core, Decided, Moment, Outcome};
+use crate::admission::AdmissionAnswer;
 use crate::audit::{PAYLOAD_VERSION, WriterId};
 use crate::budget::Account;
-use crate::decide::{Answer, Command, Context, Envelope, Limits, Refusal, expire_due, run};
+use crate::decide::{Answer, Command, Context, Envelope, Limits, Refusal, Rehearsed, Taken, expire_due, rehearse, run};
 use crate::state::{Changes, Draft, Entry, State};
-use crate::store::CommitFailure;
+use crate::store::{CommitFailure, Feed};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,8 @@ pub(super) struct Batches {
     pub history: Arc<History>,
     /// Bounds that decisions keep to.
     pub limits: Limits,
+    /// Where batches are told.
+    pub feed: Feed,
 }
 
 impl Core for Batches {
@@ -93,6 +96,7 @@ impl Core for Batches {
     fn merge(&mut self, changes: Changes, moment: &Moment, place: &Appended) {
         // one lock after the other, never both: who holds one of them may ask for the other
         self.state.write().apply(&changes, moment.now);
+        self.feed.tell(moment.seq, moment.now, &changes.entries);
         self.history.add(moment.seq, moment.now, changes.entries);
         if place.sealed.is_some() {
             self.history.sealed();
@@ -105,6 +109,17 @@ pub(super) fn preview(state: &State, envelope: &Envelope, moment: &Moment, limit
     let mut draft = Draft::new(state);
     expire_due(&mut draft, &context(moment, 0, limits));
     run(&mut draft, envelope, &context(moment, 1, limits))
+}
+
+/// What admissions would get one after the other, decided on a draft that is thrown away.
+pub(super) fn rehearsal(
+    state: &State,
+    asks: &[Rehearsed],
+    taken: &mut Taken,
+    moment: &Moment,
+    limits: &Limits,
+) -> Vec<Result<AdmissionAnswer, Refusal>> {
+    rehearse(state, asks, taken, &context(moment, 0, limits))
 }
 
 /// Deciding is pure, so it may be done again: a command that panics is left out, and with it all that it had changed.

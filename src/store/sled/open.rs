@@ -13,6 +13,7 @@ use crate::audit::{Frame, WriterId};
 use crate::clock::{Clock, ClockGuard};
 use crate::decide::Limits;
 use crate::state::State;
+use crate::store::Feed;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::fs;
@@ -118,7 +119,13 @@ impl Sled {
         let (state, history) = (Arc::new(RwLock::new(state)), Arc::new(history));
         // what was due while nobody could be heard is waited for anew
         let limits = Limits { up_since: Some(guard.steady()), ..settings.limits.clone() };
-        let batches = Batches { state: Arc::clone(&state), history: Arc::clone(&history), limits: limits.clone() };
+        let feed = Feed::default();
+        let batches = Batches {
+            state: Arc::clone(&state),
+            history: Arc::clone(&history),
+            limits: limits.clone(),
+            feed: feed.clone(),
+        };
         let writer_id = journal.writer();
         let indexer = Indexer::start(Arc::clone(&history)).map_err(io)?;
         let (queue, shared) = writer::start(batches, journal, Arc::clone(&guard), settings.writer).map_err(io)?;
@@ -132,6 +139,7 @@ impl Sled {
             indexer,
             blobs: Blobs::new(state_dir.join("blobs")),
             limits,
+            feed,
             lock,
         };
         Ok((Self::new(parts), recovery))
