@@ -4,7 +4,9 @@ use super::error::OperationError;
 use super::policy_room::PolicyRoom;
 use super::roles::Principal;
 use super::schemas::Schemas;
+use super::stream::Notices;
 use crate::admission::{Mask, MaskKey};
+use crate::attention::Classifier;
 use crate::clock::ClockGuard;
 use crate::decide::{Answer, Command, Envelope, Refusal};
 use crate::runs::Clocks;
@@ -34,6 +36,10 @@ pub struct App {
     pub dispatch: Notify,
     /// The clocks of runs.
     pub clocks: Clocks,
+    /// What failures are known by.
+    pub classifier: Arc<Classifier>,
+    /// What happens, for those who watch.
+    pub notices: Arc<Notices>,
     /// What the watcher found last, where it could not be taken.
     pub refused: RwLock<Option<RefusedSet>>,
 }

@@ -37,7 +37,16 @@ pub struct Changed {
 /// What changed around the moment when the item's trouble began, newest first.
 pub fn changed_around(app: &App, item: &Item) -> Result<Vec<Changed>, OperationError> {
     let shifted = |minutes| item.began_at.checked_add(SignedDuration::from_mins(minutes)).ok();
-    let filter = AuditFilter { since: shifted(-BEFORE_MIN), until: shifted(BEHIND_MIN), ..AuditFilter::default() };
+    changed_between(app, shifted(-BEFORE_MIN), shifted(BEHIND_MIN))
+}
+
+/// What changed between two moments that may be why something works otherwise, newest first.
+pub fn changed_between(
+    app: &App,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<Vec<Changed>, OperationError> {
+    let filter = AuditFilter { since, until, ..AuditFilter::default() };
     let mut changed = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {

@@ -3,6 +3,7 @@
 
 mod admit;
 mod app;
+mod attempt_diff;
 mod attention;
 mod attention_acts;
 mod attention_changed;
@@ -21,12 +22,14 @@ mod roles;
 mod runs;
 mod schemas;
 mod secret;
+mod stream;
 
 pub use admit::{Admitted, admit, admit_batch};
 pub use app::{App, RefusedSet};
+pub use attempt_diff::{AttemptDiff, AttemptSide, diff_attempts};
 pub use attention::{Headline, ItemCursor, ItemFilter, ItemView, headline, item, item_groups, item_view, items};
 pub use attention_acts::{BulkAnswer, BulkItem, ItemAct, act_on_item, act_on_items, preview_items};
-pub use attention_changed::{Changed, changed_around};
+pub use attention_changed::{Changed, changed_around, changed_between};
 pub use budgets::{
     Applied, apply_budgets, budget, budget_usage, budgets, create_budget, delete_budget, raise_budget, replace_budget,
     withdraw_raise,
@@ -56,3 +59,4 @@ pub use runs::{
 };
 pub use schemas::Schemas;
 pub use secret::{SHORTEST_SECRET, Secret, SecretError, sha256};
+pub use stream::{Notice, NoticeFilter, NoticeId, NoticeKind, Notices, Watching, watch};

@@ -126,6 +126,8 @@ operations! {
     PutWorker = "put_worker": [Runtime];
     /// Read Command Center.
     ReadAttention = "read_attention": [Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Watch what happens.
+    ReadStream = "read_stream": [Operator, PolicyAdmin, BudgetAdmin, Auditor];
     /// Give an item to a person.
     AssignItem = "assign_item": [Operator, PolicyAdmin, BudgetAdmin];
     /// Put an item off.

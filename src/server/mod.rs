@@ -2,6 +2,7 @@
 
 mod build;
 mod first_key;
+mod notices;
 mod policy;
 mod recheck;
 mod run;

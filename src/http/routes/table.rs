@@ -3,7 +3,10 @@
 
 use super::super::problem::{Problem, ProblemCode};
 use super::super::{docs, metrics};
-use super::{admissions, attention, budgets, events, holds, keys, pauses, policies, registry, runs, setup, system};
+use super::{
+    admissions, attempt_diff, attention, budgets, events, holds, keys, pauses, policies, registry, runs, setup, stream,
+    system,
+};
 use crate::operations::Operation;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
@@ -67,6 +70,7 @@ routes! {
     "/api/v1/runs": GET runs::list_runs = Some(Op::ReadRuns);
     "/api/v1/runs/{id}": GET runs::read_run = Some(Op::ReadRuns);
     "/api/v1/runs/{id}/events": GET runs::list_run_events = Some(Op::ReadRuns);
+    "/api/v1/runs/{id}/diff": GET attempt_diff::diff_attempts = Some(Op::ReadRuns);
     "/api/v1/runs/{id}/artifacts/{digest}": GET runs::read_artifact = Some(Op::ReadRuns);
     "/api/v1/runs/{id}/retry-plan": GET runs::read_retry_plan = Some(Op::ReadRetryPlan);
     "/api/v1/runs/{id}/retry": POST runs::retry_run = Some(Op::RetryRun);
@@ -90,6 +94,7 @@ routes! {
     "/api/v1/attention/{id}/supply": POST attention::supply_item = Some(Op::SupplyItem);
     "/api/v1/attention/{id}/escalate": POST attention::escalate_item = Some(Op::EscalateItem);
     "/api/v1/attention/{id}/resolve": POST attention::resolve_item = Some(Op::ResolveItem);
+    "/api/v1/stream": GET stream::read_stream = Some(Op::ReadStream);
     "/api/v1/keys": GET keys::list_keys = Some(Op::ReadKeys), POST keys::create_key = Some(Op::CreateKey);
     "/api/v1/keys/{id}": DELETE keys::revoke_key = Some(Op::RevokeKey);
     "/api/v1/audit": GET system::read_audit = Some(Op::ReadAudit);

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod attempt_diff;
 pub mod attention;
 pub mod attention_act;
 pub mod budget;
@@ -13,3 +14,4 @@ pub mod registry;
 pub mod run;
 pub mod run_act;
 pub mod setup;
+pub mod stream;

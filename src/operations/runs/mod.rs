@@ -14,4 +14,5 @@ pub use claim::{ClaimAsked, Claimed, claim_attempt};
 pub use report::{Incoming, report_events};
 pub use retry::{RetryAskedFor, RetryPreview, retry_plan, retry_run};
 pub use setup::{connector, connectors, put_connector, put_schedule, put_worker, schedule, schedules, worker, workers};
+pub(super) use show::visible;
 pub use show::{BudgetLeft, Dispatching, RunFilter, RunView, list_runs, run_events, show_run};
