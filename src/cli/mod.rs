@@ -2,6 +2,7 @@
 //! (a failing test, a denial, a refusal), 2 could not tell.
 
 pub mod agent;
+pub mod attention;
 pub mod audit;
 pub mod backup;
 pub mod bench;

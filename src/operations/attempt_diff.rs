@@ -10,7 +10,7 @@ use crate::attention::{Classified, Classifier, Fingerprint};
 use crate::runs::{Attempt, Run, RunError};
 use crate::state::State;
 use crate::vocabulary::{RunId, StepName};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
 /// One of the two.
@@ -58,8 +58,9 @@ pub fn diff_attempts(
         Ok::<_, OperationError>(app.read(|state| side(state, &run, attempt, &app.classifier)))
     };
     let (from, to) = (side(from)?, side(to)?);
-    let until = to.attempt.ended_at.unwrap_or_else(|| app.now());
-    let changed = changed_between(app, Some(from.attempt.queued_at), Some(until))?;
+    // what was done at the very end counts
+    let until = to.attempt.ended_at.unwrap_or_else(|| app.now()).checked_add(SignedDuration::from_millis(1)).ok();
+    let changed = changed_between(app, Some(from.attempt.queued_at), until)?;
     let different = different(&from, &to);
     Ok(AttemptDiff { run, from, to, different, changed })
 }

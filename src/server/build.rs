@@ -1,12 +1,12 @@
 //! `build(options)`, then `address()`, then `run()`.
 
+use super::classifier::read_classifier;
 use super::first_key::{FirstKey, first_key};
 use super::notices;
 use super::policy;
 use super::recheck;
 use super::seeds::{self, SeedNews};
 use crate::admission::MaskKey;
-use crate::attention::Classifier;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
@@ -90,6 +90,8 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     settings.writer.queue = options.config.store.queue;
     settings.writer.batch = options.config.store.max_batch;
     settings.limits = options.config.limits();
+    let classifier = read_classifier(&options.data)?;
+    settings.limits.classifier = Arc::clone(&classifier);
     let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
     tell_recovery(&recovery);
@@ -105,7 +107,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         mask_key: mask_key(&options.state)?,
         dispatch: Notify::new(),
         clocks: options.config.runs.clone(),
-        classifier: Classifier::shared(),
+        classifier,
         notices,
         refused: RwLock::new(None),
     });

@@ -87,9 +87,10 @@ fn a_raise_turns_the_oldest_ready_and_only_as_many_as_it_covers() {
 }
 
 #[test]
-fn a_new_policy_set_frees_what_it_permits() {
-    let daemon = daemon();
-    daemon.admin().put("/api/v1/agents/rfq-draft", &json!({"team": "quotes"})).expect(200);
+fn another_record_of_the_agent_frees_what_it_permits() {
+    let daemon = Daemon::with()
+        .file("policies/agents/lenient.rego", "package tollgate.agents.lenient\n\nimport rego.v1\n\nallow if true\n")
+        .start();
     let mut body = example("k", "0.1");
     body["action"]["name"] = json!("delete_everything");
     body["run"] = json!({"id": "run-9", "attempt": 1});
@@ -99,11 +100,11 @@ fn a_new_policy_set_frees_what_it_permits() {
     }
     let item = daemon.admin().get("/api/v1/attention?run=run-9").expect(200)["items"][0].clone();
     assert_eq!(item["reasons"][0]["code"], "not_permitted");
-    // a change of the agent's record is looked at, and frees nothing
-    daemon.admin().put("/api/v1/agents/rfq-draft", &json!({"team": "sales"})).expect(200);
     daemon.admin().put("/api/v1/agents/rfq-draft", &json!({"policy_profile": "lenient"})).expect(200);
-    let read = daemon.admin().get(&path(&item, "")).expect(200);
-    assert_eq!(read["state"], "waiting_on_setup");
+    turned(&daemon, &item, "ready_to_retry");
+    daemon.admin().put("/api/v1/agents/rfq-draft", &json!({"team": "sales"})).expect(200);
+    let back = turned(&daemon, &item, "waiting_on_setup");
+    assert_eq!(back["reasons"][0]["code"], "not_permitted", "what freed it was taken from it again");
 }
 
 #[test]

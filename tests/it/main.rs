@@ -4,6 +4,7 @@
 
 mod airline;
 mod airline_run;
+mod attention_story;
 mod faults;
 mod faulty_disk;
 mod http_attention;
@@ -13,6 +14,7 @@ mod http_roles;
 mod http_runs;
 mod http_runs_act;
 mod http_story;
+mod http_stream;
 mod masking;
 mod store_asks;
 mod store_contract;
