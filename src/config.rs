@@ -37,11 +37,26 @@ pub struct Config {
 pub struct AttentionConfig {
     /// How long after a denial something must follow, before it is an item, in seconds.
     pub blocked_after_s: u32,
+    /// Where another Command Center is told of items; nowhere where it is not said.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// Where another Command Center is told of items.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// https, or http to a listed loopback address.
+    pub url: String,
+    /// A file that holds the secret, as `whsec_` and base64 of 24 to 64 bytes.
+    pub secret_file: std::path::PathBuf,
+    /// Loopback and private addresses that it may be sent to all the same.
+    #[serde(default)]
+    pub allow: Vec<std::net::IpAddr>,
 }
 
 impl Default for AttentionConfig {
     fn default() -> Self {
-        Self { blocked_after_s: 300 }
+        Self { blocked_after_s: 300, webhook: None }
     }
 }
 
@@ -144,6 +159,7 @@ impl Config {
             up_since: None,
             blocked_after_s: self.attention.blocked_after_s,
             classifier: Classifier::shared(),
+            webhook: self.attention.webhook.is_some(),
         }
     }
 

@@ -3,11 +3,12 @@
 //! changes them, and `operations` re-checks them.
 //!
 //! Reading order: `class`, `classifier`, `rules`, `normalise`, `fingerprint`, `kinds`, `subject`, `item`, `trouble`, `denial`, `watch`,
-//! `act`, `waits`, `groups`, `words`.
+//! `act`, `waits`, `groups`, `words`, `delivery`.
 
 mod act;
 mod class;
 mod classifier;
+mod delivery;
 mod denial;
 mod fingerprint;
 mod groups;
@@ -29,6 +30,7 @@ mod watch_tests;
 pub use act::{Act, ActRefusal};
 pub use class::Class;
 pub use classifier::{Classified, Classifier, Example, LONGEST_MESSAGE, Rule, Swallowed};
+pub use delivery::Delivery;
 pub use denial::{Denied, SAME_DENIALS, class_of};
 pub use fingerprint::Fingerprint;
 pub use groups::{Group, GroupBy, groups};

@@ -121,7 +121,10 @@ fn chunks(text: &str, out: &mut Output) {
 fn chunk(text: &str, out: &mut Output) {
     let core = text.trim_end_matches(trailing);
     let tail = &text[core.len()..];
-    if is_email(core) {
+    if out.text.ends_with('>') {
+        // the rest of what was taken out before is no path or address of its own
+        words(core, out);
+    } else if is_email(core) {
         out.put("<email>");
     } else if is_ip_v6(core) {
         out.put("<ip>");
@@ -228,6 +231,7 @@ mod tests {
             ("3/4 done", "<n> done"),
             ("-5 is below +5%", "<n> is below <n>%"),
             ("two\n\tlines\u{0}", "two lines"),
+            ("\u{10107}/:\u{11a00}", "<n>/:\u{11a00}"),
             ("", ""),
         ] {
             assert_eq!(normalise(message), wanted, "{message}");

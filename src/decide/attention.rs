@@ -4,8 +4,8 @@
 use super::command::{Answer, Context, ItemCommand, Refusal};
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, Kind};
 use crate::attention::{
-    Act, ActRefusal, Change, Class, Denied, Fingerprint, Item, ItemKind, ItemState, Place, ResolutionCategory, Subject,
-    Trouble, of_run, of_schedule,
+    Act, ActRefusal, Change, Class, Delivery, Denied, Fingerprint, Item, ItemKind, ItemState, Place,
+    ResolutionCategory, Subject, Trouble, of_run, of_schedule,
 };
 use crate::budget::{Alert, AlertKind};
 use crate::registry::Actor;
@@ -34,7 +34,48 @@ pub(super) fn follow(draft: &mut Draft<'_>, first: usize, ctx: &Context<'_>) {
                 draft.extend(index, more);
             }
         }
+        if ctx.limits.webhook {
+            tell(draft, index, ctx);
+        }
     }
+}
+
+/// What another Command Center hears of this operation: each item that came into another state.
+fn tell(draft: &mut Draft<'_>, index: usize, ctx: &Context<'_>) {
+    let mut told = Vec::new();
+    for effect in &draft.changes().entries[index].effects {
+        if let Effect::Item(item) = effect
+            && draft.told(&item.id) != Some(item.state)
+        {
+            told.push(Effect::Delivery(Arc::new(Delivery::of(item, ctx.now))));
+        }
+    }
+    if !told.is_empty() {
+        draft.extend(index, told);
+    }
+}
+
+/// Notes what became of a try. One that is over is not noted again.
+pub(super) fn delivered(
+    draft: &mut Draft<'_>,
+    id: &str,
+    outcome: &Result<(), String>,
+    ctx: &Context<'_>,
+) -> Result<Answer, Refusal> {
+    let known = draft.state().attention().deliveries().get(id).cloned();
+    let old = known.ok_or_else(|| Refusal::NotFound { what: "delivery", id: id.to_owned() })?;
+    let after = old.tried(outcome, ctx.now);
+    if after != *old {
+        draft.push(Entry {
+            op: if outcome.is_ok() { "webhook.deliver" } else { "webhook.fail" }.to_owned(),
+            actor: Actor::tollgate(),
+            subject: format!("delivery:{id}"),
+            reason: outcome.as_ref().err().cloned(),
+            before: None,
+            effects: vec![Effect::Delivery(Arc::new(after))],
+        });
+    }
+    Ok(Answer::Done)
 }
 
 fn may_matter(effect: &Effect) -> bool {

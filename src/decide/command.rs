@@ -42,6 +42,13 @@ pub enum Command {
     Key(KeyCommand),
     /// Do something to an item of Command Center.
     Item(ItemCommand),
+    /// Note what became of a try to deliver.
+    Delivered {
+        /// The delivery.
+        id: String,
+        /// Taken, or why not.
+        outcome: Result<(), String>,
+    },
     /// Put another policy set in force; its text is stored already.
     PublishPolicySet {
         /// Its digest.
@@ -71,7 +78,7 @@ impl Command {
     /// Whether its batch must end behind it, because what it changes is not overlaid (see [`crate::state::Draft`]).
     pub fn ends_batch(&self) -> bool {
         match self {
-            Self::Admit(_) | Self::Hold(..) | Self::Item(_) | Self::Tick => false,
+            Self::Admit(_) | Self::Hold(..) | Self::Item(_) | Self::Delivered { .. } | Self::Tick => false,
             Self::Run(command) => command.ends_batch(),
             _ => true,
         }
@@ -279,6 +286,8 @@ pub struct Limits {
     pub blocked_after_s: u32,
     /// What failures are known by.
     pub classifier: Arc<Classifier>,
+    /// Another Command Center is told of items.
+    pub webhook: bool,
 }
 
 impl Default for Limits {
@@ -291,6 +300,7 @@ impl Default for Limits {
             up_since: None,
             blocked_after_s: 300,
             classifier: Classifier::shared(),
+            webhook: false,
         }
     }
 }

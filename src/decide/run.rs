@@ -20,6 +20,7 @@ fn decide(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Resu
         Command::Budget(edit) => budgets::edit(draft, edit, actor, ctx),
         Command::Registry(command) => registry::change(draft, command, actor, ctx),
         Command::Item(command) => attention::change(draft, command, actor, ctx),
+        Command::Delivered { id, outcome } => attention::delivered(draft, id, outcome, ctx),
         Command::Key(command) => keys::change(draft, command, actor, ctx),
         Command::PublishPolicySet { digest, reason } => {
             let replaced = draft.state().policy_set().map(|head| head.digest.clone());

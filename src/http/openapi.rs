@@ -32,7 +32,7 @@ use utoipa::{Modify, OpenApi};
         routes::list_workers, routes::read_worker, routes::put_worker,
         routes::list_items, routes::read_headline, routes::list_item_groups, routes::read_item, routes::assign_item,
         routes::snooze_item, routes::supply_item, routes::escalate_item, routes::resolve_item, routes::preview_items,
-        routes::act_on_items, routes::read_stream, routes::diff_attempts,
+        routes::act_on_items, routes::read_stream, routes::list_deliveries, routes::diff_attempts,
         routes::list_keys, routes::create_key, routes::revoke_key,
         routes::read_audit, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
     ),

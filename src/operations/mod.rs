@@ -9,6 +9,7 @@ mod attention_acts;
 mod attention_changed;
 mod budgets;
 mod clock;
+mod deliveries;
 mod error;
 mod holds;
 mod keys;
@@ -35,6 +36,7 @@ pub use budgets::{
     withdraw_raise,
 };
 pub use clock::confirm_clock;
+pub use deliveries::{deliveries, due_deliveries, note_delivery};
 pub use error::OperationError;
 pub use holds::{extend_hold, hold, release_hold, settle_hold};
 pub use keys::{KeyRequest, authenticate, create_key, create_key_with, keys, revoke_key};

@@ -6,6 +6,8 @@ use super::notices;
 use super::policy;
 use super::recheck;
 use super::seeds::{self, SeedNews};
+use super::webhook;
+use super::webhook_target::Target;
 use crate::admission::MaskKey;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -136,6 +138,9 @@ pub async fn build(options: Options) -> anyhow::Result<Server> {
         tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app))),
         tokio::task::spawn(notices::keep_telling(Arc::clone(&app))),
     ];
+    if let Some(webhook) = &options.config.attention.webhook {
+        background.push(tokio::task::spawn(webhook::keep_delivering(Arc::clone(&app), Target::of(webhook)?)));
+    }
     let mut watcher = None;
     if options.config.policy.watch {
         let (watching, task) = policy::keep_in_step(Arc::clone(&app), &options, tree_hash)?;

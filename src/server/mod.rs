@@ -8,6 +8,8 @@ mod policy;
 mod recheck;
 mod run;
 mod seeds;
+mod webhook;
+mod webhook_target;
 
 pub use build::{Assembled, Options, Server, Stop, assemble, build};
 pub use classifier::read_classifier;

@@ -1,6 +1,7 @@
 //! The items of Command Center in memory, found by state, owner, fingerprint, and by what they wait on; and the denials
 //! that may become items.
 
+use super::deliveries::Deliveries;
 use crate::attention::{Cause, Denied, Fingerprint, Item, ItemState, Subject, waits_on, wakes_at};
 use crate::vocabulary::{ItemId, RunId};
 use jiff::Timestamp;
@@ -30,6 +31,7 @@ pub struct Items {
     resolved: BTreeSet<Place>,
     denied: HashMap<Subject, Arc<Denied>>,
     denied_due: BTreeSet<(Timestamp, Subject)>,
+    deliveries: Deliveries,
 }
 
 impl Items {
@@ -94,6 +96,7 @@ impl Items {
             if let Some(old) = self.items.remove(&id) {
                 self.unlist(&old);
                 self.by_subject.remove(&old.subject);
+                self.deliveries.forget(&old.id);
             }
         }
     }
@@ -113,6 +116,15 @@ impl Items {
         {
             self.denied_due.insert((at, denied.subject.clone()));
         }
+    }
+
+    /// What another Command Center is told.
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
+    }
+
+    pub(super) fn deliveries_mut(&mut self) -> &mut Deliveries {
+        &mut self.deliveries
     }
 
     /// One item.

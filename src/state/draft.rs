@@ -7,7 +7,7 @@ use super::effect::{Changes, Effect, Entry};
 use super::hot::State;
 use super::keys::{KeyEntry, KeyName};
 use super::runs_draft::{RunsDraft, RunsView};
-use crate::attention::{Denied, Item, Subject};
+use crate::attention::{Denied, Item, ItemState, Subject};
 use crate::budget::{Account, AccountKey, Accounts, Budget, Hold, HoldState};
 use crate::vocabulary::{AgentId, BudgetId, HoldId, ItemId};
 use jiff::Timestamp;
@@ -26,6 +26,7 @@ pub struct Draft<'a> {
     open: isize,
     runs: RunsDraft,
     items: HashMap<Subject, Arc<Item>>,
+    told: HashMap<ItemId, ItemState>,
     denied: HashMap<Subject, Arc<Denied>>,
 }
 
@@ -42,6 +43,7 @@ impl<'a> Draft<'a> {
             open: 0,
             runs: RunsDraft::default(),
             items: HashMap::new(),
+            told: HashMap::new(),
             denied: HashMap::new(),
         }
     }
@@ -121,6 +123,11 @@ impl<'a> Draft<'a> {
         own.or_else(|| self.state.attention().get(id))
     }
 
+    /// The state of an item that another Command Center was told last.
+    pub fn told(&self, item: &ItemId) -> Option<ItemState> {
+        self.told.get(item).copied().or_else(|| self.state.attention().deliveries().told(item))
+    }
+
     /// The denial that is remembered of this, as it stands in this batch.
     pub fn denied(&self, subject: &Subject) -> Option<&Arc<Denied>> {
         let found = self.denied.get(subject).or_else(|| self.state.attention().denied(subject));
@@ -157,6 +164,9 @@ impl<'a> Draft<'a> {
             }
             Effect::Item(item) => {
                 self.items.insert(item.subject.clone(), Arc::clone(item));
+            }
+            Effect::Delivery(delivery) if delivery.tries == 0 => {
+                self.told.insert(delivery.item.clone(), delivery.state);
             }
             Effect::Denied(denied) => {
                 self.denied.insert(denied.subject.clone(), Arc::clone(denied));

@@ -3,7 +3,7 @@
 
 use super::keys::KeyEntry;
 use crate::admission::DecisionRecord;
-use crate::attention::{Denied, Item};
+use crate::attention::{Delivery, Denied, Item};
 use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
 use crate::runs::{Connector, Run, RunEvent, Schedule, Worker};
@@ -52,6 +52,8 @@ pub enum Effect {
     Item(Arc<Item>),
     /// A denial that may have stopped something stands so.
     Denied(Arc<Denied>),
+    /// What another Command Center is told of an item.
+    Delivery(Arc<Delivery>),
     /// Another policy set is in force.
     PolicySet(PolicySetHead),
     /// What the seed files held when they were last read.

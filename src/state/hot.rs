@@ -104,6 +104,7 @@ impl State {
             }
             Effect::Item(item) => self.attention.put(item),
             Effect::Denied(denied) => self.attention.put_denied(denied),
+            Effect::Delivery(delivery) => self.attention.deliveries_mut().put(delivery),
             Effect::Seed { file, sha256 } => {
                 self.seeds.insert(file.clone(), sha256.clone());
             }

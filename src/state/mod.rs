@@ -5,6 +5,7 @@
 //! journal. Effects carry absolute after-values: applying one twice changes nothing, and recovery never decides again.
 
 mod attention;
+mod deliveries;
 mod draft;
 mod effect;
 mod hot;
@@ -15,6 +16,7 @@ mod runs;
 mod runs_draft;
 
 pub use attention::{Items, RESOLVED_KEPT};
+pub use deliveries::{DELIVERIES_KEPT, Deliveries};
 pub use draft::Draft;
 pub use effect::{Changes, Effect, Entry, PolicySetHead};
 pub use hot::State;

@@ -5,6 +5,7 @@
 mod airline;
 mod airline_run;
 mod attention_story;
+mod attention_webhook;
 mod faults;
 mod faulty_disk;
 mod http_attention;

@@ -10,6 +10,7 @@ use super::super::wire::attention::{
 use super::super::wire::attention_act::{
     AssignBody, BulkBody, BulkPreviewBody, EscalateBody, ResolveBody, SnoozeBody, SupplyBody,
 };
+use super::super::wire::delivery::{DeliveryAnswer, DeliveryQuery};
 use super::super::wire::record::List;
 use super::admissions::off_thread;
 use super::table::path_id;
@@ -56,6 +57,20 @@ pub async fn list_item_groups(
     let (filter, by) = query.0.asked()?;
     let groups = operations::item_groups(&gate, &caller.0, &filter, by)?;
     Ok(web::Json(List::whole(groups.iter().map(GroupAnswer::from).collect())))
+}
+
+/// List deliveries
+///
+/// What another Command Center is told by the webhook: what is still tried, and the last that was taken or given up.
+#[utoipa::path(get, path = "/api/v1/attention/deliveries", operation_id = "list_deliveries", tag = "attention", params(DeliveryQuery),
+    responses((status = 200, description = "The deliveries", body = List<DeliveryAnswer>)))]
+pub async fn list_deliveries(
+    gate: Gate,
+    caller: Caller,
+    query: Query<DeliveryQuery>,
+) -> Result<web::Json<List<DeliveryAnswer>>, Problem> {
+    let found = operations::deliveries(&gate, &caller.0, query.0.limit()?)?;
+    Ok(web::Json(List::whole(found.iter().map(|delivery| DeliveryAnswer::from(&**delivery)).collect())))
 }
 
 /// Read an item

@@ -86,6 +86,7 @@ routes! {
     "/api/v1/attention": GET attention::list_items = Some(Op::ReadAttention);
     "/api/v1/attention/headline": GET attention::read_headline = Some(Op::ReadAttention);
     "/api/v1/attention/groups": GET attention::list_item_groups = Some(Op::ReadAttention);
+    "/api/v1/attention/deliveries": GET attention::list_deliveries = Some(Op::ReadAttention);
     "/api/v1/attention/bulk": POST attention::act_on_items = Some(Op::ActOnItems);
     "/api/v1/attention/bulk/preview": POST attention::preview_items = Some(Op::ActOnItems);
     "/api/v1/attention/{id}": GET attention::read_item = Some(Op::ReadAttention);

@@ -7,6 +7,7 @@ pub mod attempt_diff;
 pub mod attention;
 pub mod attention_act;
 pub mod budget;
+pub mod delivery;
 pub mod event;
 pub mod hold;
 pub mod record;

@@ -210,6 +210,7 @@ fn name(command: &Command) -> &'static str {
         Command::Registry(_) => "registry",
         Command::Key(_) => "key",
         Command::Item(_) => "item",
+        Command::Delivered { .. } => "delivery",
         Command::PublishPolicySet { .. } => "policy_set",
         Command::NoteSeed { .. } => "seed",
         Command::NoteClock { .. } => "clock",
