@@ -1,9 +1,11 @@
 //! The configuration file (TOML). Everything has a default: a daemon runs without one.
 
 use crate::admission::Mask;
+use crate::attention::Classifier;
 use crate::decide;
 use crate::http::config::HttpConfig;
 use crate::policy;
+use crate::runs::Clocks;
 use crate::store::sled::{Keeping, Scrubbing};
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -24,6 +26,39 @@ pub struct Config {
     pub store: StoreConfig,
     /// What must not be readable in the journal.
     pub mask: MaskConfig,
+    /// The clocks of runs.
+    pub runs: Clocks,
+    /// Command Center.
+    pub attention: AttentionConfig,
+}
+
+/// Command Center.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttentionConfig {
+    /// How long after a denial something must follow, before it is an item, in seconds.
+    pub blocked_after_s: u32,
+    /// Where another Command Center is told of items; nowhere where it is not said.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// Where another Command Center is told of items.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// https, or http to a listed loopback address.
+    pub url: String,
+    /// A file that holds the secret, as `whsec_` and base64 of 24 to 64 bytes.
+    pub secret_file: std::path::PathBuf,
+    /// Loopback and private addresses that it may be sent to all the same.
+    #[serde(default)]
+    pub allow: Vec<std::net::IpAddr>,
+}
+
+impl Default for AttentionConfig {
+    fn default() -> Self {
+        Self { blocked_after_s: 300, webhook: None }
+    }
 }
 
 /// Policy's limits.
@@ -147,6 +182,11 @@ impl Config {
             holds_per_agent: self.holds.per_agent,
             holds: self.holds.total,
             key_ttl_s: i64::from(self.holds.key_ttl_h) * 3600,
+            clocks: self.runs.clone(),
+            up_since: None,
+            blocked_after_s: self.attention.blocked_after_s,
+            classifier: Classifier::shared(),
+            webhook: self.attention.webhook.is_some(),
         }
     }
 

@@ -8,7 +8,7 @@
 //! ```text
 //! main → cli → server ─► http ─► operations ─► store (trait) ◄─ store/sled
 //!                                    │
-//!         core, pure:  decide → state → admission → budget, policy, registry → vocabulary      audit
+//!         core, pure:  decide → state → attention → admission, runs → budget, policy, registry → vocabulary      audit
 //! ```
 //!
 //! # One admission, from top to bottom
@@ -24,7 +24,7 @@
 //!
 //! # Invariants
 //!
-//! The core (`vocabulary`, `registry`, `policy`, `budget`, `admission`, `state`, `decide`, `audit`) has no async, no
+//! The core (`vocabulary`, `registry`, `policy`, `budget`, `admission`, `runs`, `attention`, `state`, `decide`, `audit`) has no async, no
 //! I/O, no clock and no logging, and sees nothing outside itself. State changes in [`state::State::apply`] alone, by
 //! effects that are in the journal; effects carry absolute after-values, so recovery never decides again. Whatever
 //! fails on the way is a denial with a `system` reason or an error, never an allow. The wall clock is read in [`clock`]
@@ -32,10 +32,11 @@
 //!
 //! # Reading order
 //!
-//! [`vocabulary`], [`registry`], [`policy`], [`budget`], [`admission`], [`state`], [`decide`], [`audit`], [`store`],
+//! [`vocabulary`], [`registry`], [`policy`], [`budget`], [`admission`], [`runs`], [`attention`], [`state`], [`decide`], [`audit`], [`store`],
 //! [`operations`], [`http`], [`server`], [`cli`].
 
 pub mod admission;
+pub mod attention;
 pub mod audit;
 pub mod budget;
 pub mod cli;
@@ -47,6 +48,7 @@ pub mod operations;
 pub mod policy;
 pub mod policy_dir;
 pub mod registry;
+pub mod runs;
 pub mod server;
 pub mod state;
 pub mod store;

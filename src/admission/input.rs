@@ -24,6 +24,19 @@ pub struct BudgetAdvice {
     pub as_of: Timestamp,
 }
 
+/// What a policy may know of a connector that the action needs. Advice: the binding check is the commit's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectorAdvice {
+    /// The connector.
+    pub id: String,
+    /// `up`, `degraded`, `down`, or `unknown` where nobody has reported it.
+    pub status: &'static str,
+    /// What was said of it.
+    pub detail: Option<String>,
+    /// Since when it has had this status.
+    pub since: Option<Timestamp>,
+}
+
 /// Everything the document is made of.
 pub struct InputParts<'a> {
     /// The question.
@@ -32,6 +45,8 @@ pub struct InputParts<'a> {
     pub agent: Option<&'a Agent>,
     /// What the matching budgets say.
     pub budgets: &'a [BudgetAdvice],
+    /// How the connectors are that the request names.
+    pub connectors: &'a [ConnectorAdvice],
     /// How often this step of this run has failed.
     pub same_step_failures: u32,
     /// The clock of the request's first step.
@@ -65,7 +80,7 @@ pub fn input_document(parts: &InputParts<'_>) -> Value {
         request.estimate.iter().map(|(unit, amount)| json!({"unit": unit, "amount": amount})).collect();
     input.insert("estimate".to_owned(), estimate.into());
     input.insert("budgets".to_owned(), json!(parts.budgets));
-    input.insert("connectors".to_owned(), json!(request.connectors));
+    input.insert("connectors".to_owned(), json!(parts.connectors));
     let ns = i64::try_from(parts.now.as_nanosecond()).unwrap_or(i64::MAX);
     input.insert("now".to_owned(), json!({"rfc3339": parts.now, "ns": ns}));
     input.insert("context".to_owned(), Value::Object(request.context.clone()));

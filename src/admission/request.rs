@@ -49,6 +49,9 @@ pub struct RunRef {
     /// The step, where the runtime names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepName>,
+    /// SHA-256 of the token of the attempt's lease, in hex, where a worker claimed it.
+    #[serde(default, skip_serializing)]
+    pub lease: Option<String>,
 }
 
 /// One admission as asked.

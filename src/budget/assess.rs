@@ -258,7 +258,8 @@ pub fn place(
     // Nothing is kept before everything fitted.
     after.into_iter().for_each(|account| accounts.put_account(account));
     let state = HoldState::Pending;
-    let hold = Hold { id, admission, agent, state, placed_at: now, expires_at, lines, settlement: None, release: None };
+    let (settlement, release, run) = (None, None, None);
+    let hold = Hold { id, admission, agent, state, placed_at: now, expires_at, lines, settlement, release, run };
     Ok(Placed { hold, held, alerts, warnings })
 }
 

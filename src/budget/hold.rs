@@ -2,7 +2,7 @@
 //! have been spent all the same.
 
 use super::account::AccountKey;
-use crate::vocabulary::{AdmissionId, AgentId, Amount, HoldId, Unit};
+use crate::vocabulary::{ActionName, AdmissionId, AgentId, Amount, HoldId, RunId, StepName, Unit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +62,20 @@ pub struct Release {
     pub by: String,
 }
 
+/// The place in a run that a hold's admission came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldRun {
+    /// The run.
+    pub id: RunId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The step, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepName>,
+    /// What was admitted.
+    pub action: ActionName,
+}
+
 /// One hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -86,6 +100,9 @@ pub struct Hold {
     /// Why it was freed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
+    /// Where in a run it was placed, where its admission named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<HoldRun>,
 }
 
 impl Hold {

@@ -31,7 +31,7 @@ pub use alert::{Alert, AlertKind, Fired, check_alerts};
 pub use assess::{Assessment, Available, Held, Placed, assess, available, place};
 pub use definition::{Budget, BudgetSpec, Enforcement, FieldFault, SpecParts};
 pub use edit::{BudgetError, create, delete, replace};
-pub use hold::{Hold, HoldLine, HoldRefusal, HoldState, LONGEST_HOLD_S, Release, Settlement};
+pub use hold::{Hold, HoldLine, HoldRefusal, HoldRun, HoldState, LONGEST_HOLD_S, Release, Settlement};
 pub use index::BudgetIndex;
 pub use raise::{Raise, RaiseRequest, Withdrawal, limit_in_force, raise, withdraw};
 pub use scope::{Dimension, Facts, Scope};

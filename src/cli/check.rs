@@ -2,6 +2,7 @@
 
 use crate::policy::{self, Problem};
 use crate::policy_dir::read_tree;
+use crate::server::read_classifier;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -33,15 +34,18 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let tree = read_tree(&args.tree.policies, &args.tree.data)?;
     let checked = policy::check(&tree);
+    let classifier = read_classifier(&args.tree.data).err().map(|error| format!("{error:#}"));
     if args.json {
         let document = match &checked {
-            Ok(set) => {
-                json!({"ok": true, "problems": [], "warnings": set.warnings(), "report": policy::report(set, None)})
-            }
-            Err(problems) => json!({"ok": false, "problems": problems}),
+            Ok(set) => json!({"ok": classifier.is_none(), "problems": [], "classifier": classifier,
+                "warnings": set.warnings(), "report": policy::report(set, None)}),
+            Err(problems) => json!({"ok": false, "problems": problems, "classifier": classifier}),
         };
         writeln!(out, "{document}")?;
-        return Ok(u8::from(checked.is_err()));
+        return Ok(u8::from(checked.is_err() || classifier.is_some()));
+    }
+    if let Some(faults) = &classifier {
+        writeln!(out, "{faults}")?;
     }
     match checked {
         Ok(set) => {
@@ -56,7 +60,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
                 report.libraries.len(),
                 report.digest
             )?;
-            Ok(0)
+            Ok(u8::from(classifier.is_some()))
         }
         Err(problems) => {
             for problem in &problems {

@@ -2,6 +2,7 @@
 //! (a failing test, a denial, a refusal), 2 could not tell.
 
 pub mod agent;
+pub mod attention;
 pub mod audit;
 pub mod backup;
 pub mod bench;
@@ -13,6 +14,7 @@ pub mod key;
 mod logging;
 pub mod restore;
 mod root;
+pub mod runs;
 pub mod serve;
 pub mod simulate;
 pub mod state;

@@ -1,6 +1,9 @@
 //! Which command it is, and the exit code that it ends with.
 
-use super::{agent, audit, backup, bench, budget, check, demo, key, logging, restore, serve, simulate, state, test};
+use super::{
+    agent, attention, audit, backup, bench, budget, check, demo, key, logging, restore, runs, serve, simulate, state,
+    test,
+};
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -23,7 +26,9 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Budget(budget::BudgetArgs),
     Agent(agent::AgentArgs),
+    Attention(attention::AttentionArgs),
     Key(key::KeyArgs),
+    Runs(runs::RunsArgs),
     Audit(audit::AuditArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
@@ -64,7 +69,9 @@ fn run(command: &Command, out: &mut dyn std::io::Write) -> anyhow::Result<u8> {
         Command::Simulate(args) => simulate::run(args, out),
         Command::Budget(args) => budget::run(args, out),
         Command::Agent(args) => agent::run(args, out),
+        Command::Attention(args) => attention::run(args, out),
         Command::Key(args) => key::run(args, out),
+        Command::Runs(args) => runs::run(args, out),
         Command::Audit(args) => audit::run(args, out),
         Command::Backup(args) => backup::run(args, out),
         Command::Restore(args) => restore::run(args, out),

@@ -1,8 +1,9 @@
 //! Here an admission is decided. Read [`admit`] top to bottom.
 
 use super::command::{Admit, Answer, Context, Refusal};
+use super::runs;
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, HeldBudget, HoldAnswer, Kind, Request};
-use crate::budget::{self, Assessment, Facts, Hold};
+use crate::budget::{self, Assessment, Facts, Hold, HoldRun};
 use crate::registry::{Actor, Mode, Pause, PauseTarget};
 use crate::state::{Draft, Effect, Entry, FirstAnswer, KeyEntry, KeyName, Operation};
 use crate::vocabulary::{AdmissionId, Code, HoldId, Reason, Source, TeamId, Warning, retry_at};
@@ -23,6 +24,7 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     let mut reasons = stops(draft, request, team.as_ref(), ctx.now);
     let (denied, would_deny) = by_mode(draft, ask, ctx.now);
     reasons.extend(denied);
+    reasons.extend(runs::reasons(draft, request, ctx));
 
     let facts = facts(request, team.as_ref());
     let budgets = draft.state().matching(&facts);
@@ -52,7 +54,8 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     }
     let id = new_id(AdmissionId::new(ctx.id("adm_")))?;
     answer.id = Some(id.clone());
-    let mut effects = Vec::with_capacity(4);
+    let mut effects = Vec::with_capacity(5);
+    effects.extend(runs::admitted(draft, request, ctx));
     if answer.decision == Decision::Allow && request.kind == Kind::Action {
         let hold = place(draft, &id, ask, assessment, &mut effects, &mut answer, ctx)?;
         effects.push(Effect::Hold(Arc::new(hold)));
@@ -71,7 +74,8 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     Ok(Answer::Decided(record))
 }
 
-fn facts<'a>(request: &'a Request, team: Option<&'a TeamId>) -> Facts<'a> {
+/// What budgets go by.
+pub(super) fn facts<'a>(request: &'a Request, team: Option<&'a TeamId>) -> Facts<'a> {
     Facts {
         agent: &request.agent,
         team,
@@ -100,7 +104,7 @@ fn asked_before(draft: &Draft<'_>, ask: &Admit, ctx: &Context<'_>) -> Result<Opt
         Some(entry) => Err(Refusal::IdempotencyConflict {
             admission: match &entry.first {
                 FirstAnswer::Admission(id) => Some(id.clone()),
-                FirstAnswer::Raise(..) => None,
+                FirstAnswer::Raise(..) | FirstAnswer::Retry(..) => None,
             },
         }),
     }
@@ -204,7 +208,13 @@ fn place(
         .checked_add(SignedDuration::from_secs(i64::from(request.hold_ttl_s)))
         .map_err(|error| Refusal::Invalid { pointer: "/hold_ttl_s".to_owned(), message: error.to_string() })?;
     let hold_id = new_id(HoldId::new(ctx.id("hold_")))?;
-    let placed = budget::place(assessment, hold_id, id.clone(), request.agent.clone(), ctx.now, expires_at, draft)?;
+    let mut placed = budget::place(assessment, hold_id, id.clone(), request.agent.clone(), ctx.now, expires_at, draft)?;
+    placed.hold.run = request.run.as_ref().map(|run| HoldRun {
+        id: run.id.clone(),
+        attempt: run.attempt,
+        step: run.step.clone(),
+        action: request.action.name.clone(),
+    });
     effects.extend(placed.alerts.into_iter().map(Effect::Alert));
     answer.warnings.extend(placed.warnings);
     answer.hold = Some(HoldAnswer {
@@ -225,9 +235,11 @@ fn held(held: budget::Held) -> HeldBudget {
     }
 }
 
-/// The key is taken by a deny too; only where Tollgate could not judge does it stay free.
+/// The key is taken by a deny too; only where Tollgate could not judge, or who asks does not have the attempt, does it stay
+/// free.
 fn remember_key(id: &AdmissionId, ask: &Admit, answer: &AdmissionAnswer, effects: &mut Vec<Effect>, ctx: &Context<'_>) {
-    if answer.reasons.iter().any(|reason| reason.source == Source::System) {
+    let fenced = Code::AttemptFenced.as_str();
+    if answer.reasons.iter().any(|reason| reason.source == Source::System || reason.code == fenced) {
         return;
     }
     let Some(name) = key_name(ask) else { return };

@@ -1,14 +1,17 @@
 //! What can be asked of the state, what it answers, and why it may refuse.
 
+use super::runs::{RunAnswer, RunCommand};
 use crate::admission::{AdmissionAnswer, DecisionRecord, Judged, Request};
+use crate::attention::{Act, Classifier, Item};
 use crate::budget::{Budget, BudgetError, BudgetSpec, Hold, HoldRefusal, LONGEST_HOLD_S, Raise};
 use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
 };
+use crate::runs::{Clocks, RetryRefusal, StopRefusal};
 use crate::state::{FirstAnswer, JournalNote, PolicySetHead};
 use crate::vocabulary::{
-    AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, PauseId, RaiseId,
-    Reason, Unit, Warning,
+    AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, ItemId, PauseId,
+    RaiseId, Reason, Unit, Warning,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
@@ -37,6 +40,15 @@ pub enum Command {
     Registry(RegistryCommand),
     /// Make or revoke an API key.
     Key(KeyCommand),
+    /// Do something to an item of Command Center.
+    Item(ItemCommand),
+    /// Note what became of a try to deliver.
+    Delivered {
+        /// The delivery.
+        id: String,
+        /// Taken, or why not.
+        outcome: Result<(), String>,
+    },
     /// Put another policy set in force; its text is stored already.
     PublishPolicySet {
         /// Its digest.
@@ -58,6 +70,8 @@ pub enum Command {
     },
     /// Note what became of the journal's files.
     NoteJournal(JournalNote),
+    /// Do something with runs, or with what they hang on.
+    Run(RunCommand),
     /// Let the holds expire whose time has come: what every batch begins with, for a quiet hour.
     Tick,
 }
@@ -65,7 +79,11 @@ pub enum Command {
 impl Command {
     /// Whether its batch must end behind it, because what it changes is not overlaid (see [`crate::state::Draft`]).
     pub fn ends_batch(&self) -> bool {
-        !matches!(self, Self::Admit(_) | Self::Hold(..) | Self::Tick)
+        match self {
+            Self::Admit(_) | Self::Hold(..) | Self::Item(_) | Self::Delivered { .. } | Self::Tick => false,
+            Self::Run(command) => command.ends_batch(),
+            _ => true,
+        }
     }
 }
 
@@ -183,6 +201,61 @@ pub enum KeyCommand {
     Revoke(ApiKeyId),
 }
 
+/// What is done to an item of Command Center.
+#[derive(Clone, Debug)]
+pub enum ItemCommand {
+    /// An operator's act.
+    Act {
+        /// Which item.
+        id: ItemId,
+        /// What.
+        act: Act,
+        /// Why, where somebody said so.
+        reason: Option<String>,
+        /// The revision that the operator saw.
+        revision: Option<u64>,
+    },
+    /// Hand it to somebody who knows more.
+    Escalate {
+        /// Which item.
+        id: ItemId,
+        /// To whom, where it is not the agent's escalation contact.
+        to: Option<String>,
+        /// Why.
+        reason: String,
+        /// The revision that the operator saw.
+        revision: Option<u64>,
+    },
+    /// What a re-check found to stand in the way still.
+    Rechecked {
+        /// Which item.
+        id: ItemId,
+        /// These reasons.
+        still: Vec<Reason>,
+        /// What might have lifted them, in words.
+        cause: String,
+        /// The revision that was re-checked.
+        revision: u64,
+    },
+}
+
+impl ItemCommand {
+    /// Which item.
+    pub fn id(&self) -> &ItemId {
+        match self {
+            Self::Act { id, .. } | Self::Escalate { id, .. } | Self::Rechecked { id, .. } => id,
+        }
+    }
+
+    /// The revision that it goes by.
+    pub fn revision(&self) -> Option<u64> {
+        match self {
+            Self::Act { revision, .. } | Self::Escalate { revision, .. } => *revision,
+            Self::Rechecked { revision, .. } => Some(*revision),
+        }
+    }
+}
+
 /// A new API key; its secret was made outside and shown once.
 #[derive(Clone, Debug)]
 pub struct NewKey {
@@ -207,11 +280,30 @@ pub struct Limits {
     pub holds: usize,
     /// How long an idempotency key is remembered, in seconds.
     pub key_ttl_s: i64,
+    /// How long each clock of a run takes.
+    pub clocks: Clocks,
+    /// Since when the store has been open: nobody was silent before that.
+    pub up_since: Option<Timestamp>,
+    /// How long after a denial something must follow, before it is an item, in seconds.
+    pub blocked_after_s: u32,
+    /// What failures are known by.
+    pub classifier: Arc<Classifier>,
+    /// Another Command Center is told of items.
+    pub webhook: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { holds_per_agent: 10_000, holds: 1_000_000, key_ttl_s: 24 * 60 * 60 }
+        Self {
+            holds_per_agent: 10_000,
+            holds: 1_000_000,
+            key_ttl_s: 24 * 60 * 60,
+            clocks: Clocks::default(),
+            up_since: None,
+            blocked_after_s: 300,
+            classifier: Classifier::shared(),
+            webhook: false,
+        }
     }
 }
 
@@ -291,6 +383,10 @@ pub enum Answer {
     ApiKey(Arc<ApiKey>),
     /// The policy set in force.
     PolicySet(PolicySetHead),
+    /// What became of runs, or of what they hang on.
+    Run(Box<RunAnswer>),
+    /// The item as it stands now.
+    Item(Arc<Item>),
     /// Nothing more to say.
     Done,
 }
@@ -335,6 +431,12 @@ pub enum Refusal {
     /// The budget does not allow it.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// The run is not retried.
+    #[error(transparent)]
+    Retry(#[from] RetryRefusal),
+    /// The run is not stopped.
+    #[error(transparent)]
+    Stop(#[from] StopRefusal),
     /// A field is at fault.
     #[error("{pointer}: {message}")]
     Invalid {

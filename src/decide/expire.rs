@@ -1,15 +1,27 @@
-//! Expiry: a journalled effect that every batch begins with.
+//! What time alone does, and every batch begins with: holds expire, the clocks of runs ring, and denials that nothing
+//! followed become items.
 
+use super::attention;
 use super::command::Context;
+use super::runs;
 use crate::budget::{self, Changed};
 use crate::registry::Actor;
 use crate::state::{Draft, Effect, Entry};
 use std::sync::Arc;
 
-/// Lets holds expire whose time has come. Availability excludes them from that instant on: this runs before anything else
-/// of the batch is decided. So many at most, so that a million that are due at once hold nobody up: what is left comes
-/// with the next batches, at once, and keeps counting until then, which refuses too much rather than too little.
+/// Does everything whose time has come, before anything else of the batch is decided. So many holds at most, so that a
+/// million that are due at once hold nobody up: what is left comes with the next batches, at once, and keeps counting until
+/// then, which refuses too much rather than too little.
 pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>, most: usize) {
+    let first = draft.changes().entries.len();
+    expire_holds(draft, ctx, most);
+    runs::tick(draft, ctx);
+    attention::open_due(draft, ctx);
+    attention::follow(draft, first, ctx);
+}
+
+/// Availability excludes a hold from the instant on at which it expires.
+fn expire_holds(draft: &mut Draft<'_>, ctx: &Context<'_>, most: usize) {
     let mut effects = Vec::new();
     for id in draft.due_holds(ctx.now, most) {
         let Some(hold) = draft.hold(&id).cloned() else { continue };

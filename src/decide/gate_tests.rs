@@ -165,7 +165,7 @@ pub(super) fn ask(agent: &str, key: &str, estimate: &[(&str, &str)]) -> Admit {
 
 /// The same in a run.
 pub(super) fn in_run(mut ask: Admit, run: &str) -> Admit {
-    ask.request.run = Some(RunRef { id: run.parse().unwrap(), attempt: 1, step: None });
+    ask.request.run = Some(RunRef { id: run.parse().unwrap(), attempt: 1, step: None, lease: None });
     ask
 }
 

@@ -5,16 +5,21 @@
 //! arrival order.
 
 mod admit;
+mod attention;
 mod budgets;
 mod command;
 mod expire;
 mod holds;
 mod keys;
 mod registry;
+mod rehearse;
 mod run;
+mod runs;
 
 #[cfg(test)]
 mod admit_tests;
+#[cfg(test)]
+mod attention_tests;
 #[cfg(test)]
 mod edit_tests;
 #[cfg(test)]
@@ -23,8 +28,10 @@ mod gate_tests;
 mod model_tests;
 
 pub use command::{
-    Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, KeyCommand, Limits, NewKey, PolicyVerdict,
-    RaiseCommand, Refusal, RegistryCommand,
+    Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, ItemCommand, KeyCommand, Limits, NewKey,
+    PolicyVerdict, RaiseCommand, Refusal, RegistryCommand,
 };
 pub use expire::expire_due;
+pub use rehearse::{Rehearsed, Taken, rehearse};
 pub use run::{run, touched};
+pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of, refusal_of_run};

@@ -116,7 +116,7 @@ fn key(row: &Row, agent: &str, run: Option<u8>, at: Timestamp) -> Option<(String
     };
     let each = match row.3 {
         "agent" => format!("agent={agent}"),
-        "run" => format!("run=r{}", run?),
+        "run" => format!("run={agent}{}", run?),
         _ => String::new(),
     };
     Some((window, each))
@@ -211,7 +211,8 @@ impl Life {
                 let mut ask = ask(if *agent { "a" } else { "b" }, &format!("k{}", self.asked), &estimate);
                 ask.request.hold_ttl_s = *ttl_s;
                 if let Some(run) = run {
-                    ask = in_run(ask, &format!("r{run}"));
+                    // a run is of one agent
+                    ask = in_run(ask, &format!("{}{run}", if *agent { "a" } else { "b" }));
                 }
                 ask.body = format!("{step:?}");
                 Command::Admit(Box::new(ask))
@@ -225,7 +226,7 @@ impl Life {
             Step::Raise { budget, more, all } => {
                 self.asked += 1;
                 let row = &ROWS[*budget];
-                let one = if row.3 == "agent" { "agent=a" } else { "run=r1" };
+                let one = if row.3 == "agent" { "agent=a" } else { "run=a1" };
                 Command::Budget(BudgetEdit::Raise(RaiseCommand {
                     budget: row.0.parse().unwrap(),
                     limit: Balance::from_nanos((self.model.limits[*budget] + more) * UNIT),
@@ -287,7 +288,7 @@ impl Life {
             Step::Raise { budget, more, all } => {
                 assert_eq!(answer.is_ok(), *more > 0, "{answer:?}");
                 let Ok(Answer::Raise(_, raise)) = answer else { return };
-                let one = if ROWS[*budget].3 == "agent" { "agent=a" } else { "run=r1" };
+                let one = if ROWS[*budget].3 == "agent" { "agent=a" } else { "run=a1" };
                 self.model.raises.push(Raised {
                     row: *budget,
                     id: raise.id.clone(),
@@ -409,7 +410,7 @@ impl Life {
         }
         let pending = self.model.holds.iter().filter(|kept| kept.stage == Stage::Pending);
         assert_eq!(self.gate.state.open_holds(), pending.clone().count());
-        assert_eq!(self.gate.state.next_due(), pending.map(|kept| kept.expires).min());
+        assert_eq!(self.gate.state.next_hold_due(), pending.map(|kept| kept.expires).min());
         for kept in &self.model.holds {
             assert_eq!(format!("{:?}", self.gate.state.hold(&kept.id).unwrap().state), format!("{:?}", kept.stage));
         }

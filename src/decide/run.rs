@@ -1,7 +1,8 @@
 //! The one door: from a command to its decision.
 
 use super::command::{Answer, BudgetEdit, Command, Context, Envelope, Refusal};
-use super::{admit, budgets, holds, keys, registry};
+use super::runs::RunCommand;
+use super::{admit, attention, budgets, holds, keys, registry, runs};
 use crate::state::{Draft, Effect, Entry, JournalNote, PolicySetHead, Touched};
 
 /// What a command acts on by name, and memory may not hold any more: the store reads it before the command is decided.
@@ -11,19 +12,29 @@ pub fn touched(envelope: &Envelope) -> Touched {
         Command::Budget(BudgetEdit::Raise(raise)) => {
             Touched { key: budgets::key_name(raise, &envelope.actor).ok(), hold: None }
         }
+        Command::Run(RunCommand::Retry(command)) => Touched { key: Some(command.key_name()), hold: None },
         Command::Hold(id, _) => Touched { key: None, hold: Some(id.clone()) },
         _ => Touched::default(),
     }
 }
 
-/// Decides one command on the draft. On a refusal the draft is as it was.
+/// Decides one command on the draft, and what it makes of the items. On a refusal the draft is as it was.
 pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Result<Answer, Refusal> {
+    let first = draft.changes().entries.len();
+    let answer = decide(draft, envelope, ctx)?;
+    attention::follow(draft, first, ctx);
+    Ok(answer)
+}
+
+fn decide(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Result<Answer, Refusal> {
     let actor = &envelope.actor;
     match &envelope.command {
         Command::Admit(admission) => admit::admit(draft, admission, actor, ctx),
         Command::Hold(id, command) => holds::change(draft, id, command, actor, ctx),
         Command::Budget(edit) => budgets::edit(draft, edit, actor, ctx),
         Command::Registry(command) => registry::change(draft, command, actor, ctx),
+        Command::Item(command) => attention::change(draft, command, actor, ctx),
+        Command::Delivered { id, outcome } => attention::delivered(draft, id, outcome, ctx),
         Command::Key(command) => keys::change(draft, command, actor, ctx),
         Command::PublishPolicySet { digest, reason } => {
             let replaced = draft.state().policy_set().map(|head| head.digest.clone());
@@ -59,10 +70,11 @@ pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Res
                 subject: format!("clock:{wall}"),
                 reason: None,
                 before: None,
-                effects: Vec::new(),
+                effects: vec![Effect::ClockConfirmed { wall: *wall }],
             });
             Ok(Answer::Done)
         }
+        Command::Run(command) => runs::decide(draft, command, actor, ctx),
         Command::NoteJournal(note) => {
             let (op, subject) = match note {
                 JournalNote::Checkpoint(note) => ("journal.checkpoint", format!("checkpoint:{}", note.seq)),

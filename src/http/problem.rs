@@ -64,6 +64,17 @@ problems! {
     HoldNotPending = "hold_not_pending", 409, "The hold is no longer pending", "Read the hold: it is settled, released or expired.";
     AlreadyExists = "already_exists", 409, "That id is in use, or was", "Choose another id; the id of a deleted budget is not used again.";
     Conflict = "conflict", 409, "The state does not allow it", "Read the detail; read the resource again before another try.";
+    PlanChanged = "plan_changed", 409, "What the retry would do has changed since its plan was read", "Read the plan again, and retry with its version.";
+    AlreadyRetried = "already_retried", 409, "That plan was carried out already", "Read the run: the detail names the attempt that was made.";
+    NotStopped = "not_stopped", 409, "The old attempt still lives", "Wait for its end, cancel the run, or force-stop it.";
+    NotAlive = "not_alive", 409, "No attempt of the run is alive", "There is nothing to stop.";
+    NothingToRetry = "nothing_to_retry", 409, "The run cannot have another attempt", "Read the detail.";
+    RunCancelled = "run_cancelled", 409, "The run was cancelled", "A cancelled run is not retried; start another.";
+    NotAcknowledged = "not_acknowledged", 409, "Side effects are not acknowledged", "Look at what happened already, and name it in `acknowledge`.";
+    SameStepFailed = "same_step_failed", 409, "The same step failed again after a retry", "Escalate it. One more retry needs an admin's `override`.";
+    SetupRequired = "setup_required", 409, "It would fail again: something must be set up first", "Do what the errors name; then read the plan again.";
+    PolicyDenied = "policy_denied", 409, "Policy denies the retry", "Review what the errors name; change policy only if the action is safe.";
+    BudgetExceeded = "budget_exceeded", 409, "A budget does not allow the retry", "Review the budgets that the errors name; raise one only if the output is worth it.";
     PreconditionFailed = "revision_conflict", 412, "Someone changed it in between", "Read it again, apply the change to what is there now, and send the new ETag in `If-Match`.";
     PayloadTooLarge = "payload_too_large", 413, "The body is too large", "Send less; a batch can be split.";
     UriTooLong = "uri_too_long", 414, "The address is too long", "Shorten the query.";

@@ -4,6 +4,7 @@ use super::problem::{FieldError, Problem, ProblemCode as Code};
 use crate::budget::{BudgetError, HoldRefusal};
 use crate::decide::Refusal;
 use crate::operations::OperationError;
+use crate::runs::RetryRefusal;
 
 impl From<OperationError> for Problem {
     fn from(error: OperationError) -> Self {
@@ -53,10 +54,42 @@ impl From<Refusal> for Problem {
             Refusal::Revision { .. } => Self::new(Code::PreconditionFailed, text),
             Refusal::Hold(refusal) => of_hold(&refusal, text),
             Refusal::Budget(error) => of_budget(error, text),
+            Refusal::Retry(refusal) => of_retry(&refusal, text),
+            Refusal::Stop(_) => Self::new(Code::NotAlive, text),
             Refusal::Invalid { pointer, message } => Self::at(Code::InvalidRequest, pointer, message),
             Refusal::Over(_) => Self::new(Code::Conflict, text),
         }
     }
+}
+
+fn of_retry(refusal: &RetryRefusal, text: String) -> Problem {
+    let code = match refusal {
+        RetryRefusal::PlanChanged => Code::PlanChanged,
+        RetryRefusal::AlreadyRetried(_) => Code::AlreadyRetried,
+        RetryRefusal::NotStopped { .. } => Code::NotStopped,
+        RetryRefusal::Completed | RetryRefusal::TooManyAttempts => Code::NothingToRetry,
+        RetryRefusal::RunCancelled => Code::RunCancelled,
+        RetryRefusal::NotAcknowledged(_) => Code::NotAcknowledged,
+        RetryRefusal::SameStepFailed { .. } => Code::SameStepFailed,
+        RetryRefusal::SetupRequired(_) => Code::SetupRequired,
+        RetryRefusal::PolicyDenied(_) => Code::PolicyDenied,
+        RetryRefusal::BudgetExceeded(_) => Code::BudgetExceeded,
+    };
+    let errors = match refusal {
+        RetryRefusal::NotAcknowledged(ids) => ids
+            .iter()
+            .map(|id| FieldError { pointer: "/acknowledge".to_owned(), message: format!("{id} is missing") })
+            .collect(),
+        _ => refusal
+            .reasons()
+            .iter()
+            .map(|reason| FieldError {
+                pointer: reason.remedy.target.clone().unwrap_or_default(),
+                message: format!("{}: {}", reason.code, reason.message),
+            })
+            .collect(),
+    };
+    Problem { errors, ..Problem::new(code, text) }
 }
 
 fn of_hold(refusal: &HoldRefusal, text: String) -> Problem {

@@ -4,7 +4,8 @@ use super::app::{App, durable};
 use super::error::OperationError;
 use super::roles::{Operation, Principal};
 use crate::admission::{
-    Action, BudgetAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document, step_facts,
+    Action, BudgetAdvice, ConnectorAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document,
+    step_facts,
 };
 use crate::budget::{self, Facts};
 use crate::decide::{Admit, Answer, Command, Envelope, PolicyVerdict, Refusal};
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often an admission is judged anew because what it was judged under has changed.
-const JUDGED_AGAIN: usize = 1;
+pub(super) const JUDGED_AGAIN: usize = 1;
 
 /// An answer, as its caller gets it.
 #[derive(Clone, Debug)]
@@ -87,17 +88,27 @@ struct Waiting {
 fn begin(app: &App, principal: &Principal, request: Request, body: &Value) -> Result<Begun, OperationError> {
     let operation = if request.dry_run { Operation::DryRun } else { Operation::Admit };
     principal.may_for(operation, &request.agent)?;
-    let body = if request.dry_run {
-        String::new()
-    } else {
-        app.mask_key.digest(crate::audit::canonical_json(body).as_bytes())
-    };
+    let body = if request.dry_run { String::new() } else { digest(app, body) };
     if request.dry_run {
         return dry_run(app, principal, &request).map(Begun::Done);
     }
     let admit = judge(app, &request, body.clone())?;
     let reply = hand_in(app, principal, admit);
     Ok(Begun::Waiting(Box::new(Waiting { reply, request, body })))
+}
+
+/// The digest behind an idempotency key. The lease says who asks and not what: whoever holds the attempt by now hears the
+/// first answer.
+fn digest(app: &App, body: &Value) -> String {
+    let mut without = None;
+    if body.pointer("/run/lease").is_some() {
+        let mut body = body.clone();
+        if let Some(run) = body.pointer_mut("/run").and_then(Value::as_object_mut) {
+            run.remove("lease");
+        }
+        without = Some(body);
+    }
+    app.mask_key.digest(crate::audit::canonical_json(without.as_ref().unwrap_or(body)).as_bytes())
 }
 
 fn hand_in(app: &App, principal: &Principal, admit: Admit) -> Reply {
@@ -174,30 +185,38 @@ struct Known {
     entity_type: Option<Arc<EntityTypeRecord>>,
     entity_type_revision: u64,
     budgets: Vec<BudgetAdvice>,
+    same_step_failures: u32,
+    connectors: Vec<ConnectorAdvice>,
 }
 
 /// Policy's part: the layers that apply judge the input. A set that is replaced between its name being read and its
 /// engines being asked is read anew.
-fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
+pub(super) fn judge(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
     match judge_once(app, request, body.clone()) {
         Err(OperationError::Stale) => judge_once(app, request, body),
         judged => judged,
     }
 }
 
-/// Pure but for the clock and the reads.
+/// Pure but for the clock and the reads. A retry is judged as what it would repeat.
 fn judge_once(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
-    let now = app.guard.now()?;
     let request = match request.kind {
         Kind::Action => request.clone(),
         Kind::Retry => as_repeated(app, request)?,
     };
+    judge_as(app, request, body)
+}
+
+/// Judges a question that stands for itself; a retry's, that it is what it would repeat.
+pub(super) fn judge_as(app: &App, request: Request, body: String) -> Result<Admit, OperationError> {
+    let now = app.guard.now()?;
     let known = app.read(|state| known(state, &request, now)).ok_or_else(no_policy)?;
     let mut input = input_document(&InputParts {
         request: &request,
         agent: known.agent.as_deref(),
         budgets: &known.budgets,
-        same_step_failures: 0,
+        same_step_failures: known.same_step_failures,
+        connectors: &known.connectors,
         now,
     });
     let mut verdict = verdict(app, &request, &known, &input, now)?;
@@ -246,7 +265,25 @@ fn known(state: &State, request: &Request, now: Timestamp) -> Option<Known> {
         entity_type: entity_type.and_then(|kind| state.entity_type(kind)).cloned(),
         agent,
         budgets,
+        same_step_failures: same_step_failures(state, request),
+        connectors: request.connectors.iter().map(|id| connector(state, id)).collect(),
     })
+}
+
+fn same_step_failures(state: &State, request: &Request) -> u32 {
+    let Some(asked) = &request.run else { return 0 };
+    let run = state.runs().run(&asked.id).filter(|run| run.agent == request.agent);
+    run.map_or(0, |run| run.same_step_failures(asked.step.as_ref()))
+}
+
+fn connector(state: &State, id: &str) -> ConnectorAdvice {
+    let known = state.runs().connector(id);
+    ConnectorAdvice {
+        id: id.to_owned(),
+        status: known.map_or("unknown", |connector| connector.status.as_str()),
+        detail: known.and_then(|connector| connector.detail.clone()),
+        since: known.map(|connector| connector.since),
+    }
 }
 
 fn verdict(
@@ -293,7 +330,7 @@ fn mask(app: &App, known: &Known) -> Mask {
 
 /// A retry as what it would repeat: the action, entity and estimate of the last admission of that step, or the start of
 /// the run where there was none.
-fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> {
+pub(super) fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> {
     let missing = || OperationError::Invalid { pointer: "/run".to_owned(), message: "a retry is of a run".to_owned() };
     let run = request.run.as_ref().ok_or_else(missing)?;
     let Some(record) = app.store.last_action(&run.id, run.step.as_ref())? else {
@@ -310,14 +347,22 @@ fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> 
     let entity: Option<Entity> =
         entity.map(serde_json::from_value).transpose().map_err(|error| unreadable(error.to_string()))?;
     let estimate = amounts(&estimate).ok_or_else(|| unreadable("has a malformed estimate".to_owned()))?;
-    Ok(Request { action, entity, estimate, ..request.clone() })
+    let connectors = connectors_of(&input);
+    Ok(Request { action, entity, estimate, connectors, ..request.clone() })
+}
+
+/// The connectors that a recorded input names; the first versions wrote their names alone.
+fn connectors_of(input: &Value) -> Vec<String> {
+    let listed = input.get("connectors").and_then(Value::as_array).into_iter().flatten();
+    let name = |item: &Value| item.as_str().or_else(|| item.get("id")?.as_str()).map(str::to_owned);
+    listed.filter_map(name).collect()
 }
 
 fn start_run() -> Result<ActionName, OperationError> {
     ActionName::new("start_run").map_err(|error| OperationError::Internal(error.to_string()))
 }
 
-fn amounts(estimate: &Value) -> Option<BTreeMap<Unit, Amount>> {
+pub(super) fn amounts(estimate: &Value) -> Option<BTreeMap<Unit, Amount>> {
     let amount = |item: &Value| {
         let unit = Unit::new(item.get("unit")?.as_str()?).ok()?;
         Some((unit, item.get("amount")?.as_str()?.parse().ok()?))

@@ -4,14 +4,18 @@ use super::error::OperationError;
 use super::policy_room::PolicyRoom;
 use super::roles::Principal;
 use super::schemas::Schemas;
+use super::stream::Notices;
 use crate::admission::{Mask, MaskKey};
+use crate::attention::Classifier;
 use crate::clock::ClockGuard;
 use crate::decide::{Answer, Command, Envelope, Refusal};
+use crate::runs::Clocks;
 use crate::state::State;
 use crate::store::{CommitFailure, Store};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A running Tollgate, without its faces.
 #[derive(Debug)]
@@ -28,6 +32,14 @@ pub struct App {
     pub mask: Mask,
     /// With what they are digested; bodies behind idempotency keys too.
     pub mask_key: MaskKey,
+    /// Tells waiting workers that an attempt may be queued.
+    pub dispatch: Notify,
+    /// The clocks of runs.
+    pub clocks: Clocks,
+    /// What failures are known by.
+    pub classifier: Arc<Classifier>,
+    /// What happens, for those who watch.
+    pub notices: Arc<Notices>,
     /// What the watcher found last, where it could not be taken.
     pub refused: RwLock<Option<RefusedSet>>,
 }

@@ -94,6 +94,52 @@ operations! {
     CreatePause = "create_pause": [Operator];
     /// End a pause.
     EndPause = "end_pause": [Operator];
+    /// Tell what happens to a run.
+    ReportEvents = "report_events": [Runtime];
+    /// Read the types of events and their schemas.
+    ReadEventTypes = "read_event_types": [Runtime, Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Read runs, their events and artifacts.
+    ReadRuns = "read_runs": [Runtime, Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// See what a retry would do.
+    ReadRetryPlan = "read_retry_plan": [Operator, Auditor];
+    /// Make another attempt.
+    RetryRun = "retry_run": [Operator];
+    /// Make another attempt although the same step failed again.
+    OverrideRetry = "override_retry": [];
+    /// Ask for a run's end.
+    CancelRun = "cancel_run": [Operator];
+    /// End an attempt without its runtime's proof.
+    ForceStop = "force_stop": [Operator];
+    /// Take a queued attempt.
+    ClaimAttempt = "claim_attempt": [Runtime];
+    /// Read connectors.
+    ReadConnectors = "read_connectors": [Runtime, Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Say how a connector is.
+    PutConnector = "put_connector": [Operator];
+    /// Read schedules.
+    ReadSchedules = "read_schedules": [Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Write a schedule.
+    PutSchedule = "put_schedule": [Operator];
+    /// Read workers.
+    ReadWorkers = "read_workers": [Runtime, Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Register a worker, or say that it is there.
+    PutWorker = "put_worker": [Runtime];
+    /// Read Command Center.
+    ReadAttention = "read_attention": [Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Watch what happens.
+    ReadStream = "read_stream": [Operator, PolicyAdmin, BudgetAdmin, Auditor];
+    /// Give an item to a person.
+    AssignItem = "assign_item": [Operator, PolicyAdmin, BudgetAdmin];
+    /// Put an item off.
+    SnoozeItem = "snooze_item": [Operator];
+    /// Supply the data that an item waits for.
+    SupplyItem = "supply_item": [Operator];
+    /// Hand an item to the agent's escalation contact.
+    EscalateItem = "escalate_item": [Operator];
+    /// End an item by hand.
+    ResolveItem = "resolve_item": [Operator];
+    /// Do one thing to many items.
+    ActOnItems = "act_on_items": [Operator];
     /// Read the names and roles of keys.
     ReadKeys = "read_keys": [Auditor];
     /// Make a key.

@@ -1,13 +1,18 @@
 //! `build(options)`, then `address()`, then `run()`.
 
+use super::classifier::read_classifier;
 use super::first_key::{FirstKey, first_key};
+use super::notices;
 use super::policy;
+use super::recheck;
 use super::seeds::{self, SeedNews};
+use super::webhook;
+use super::webhook_target::Target;
 use crate::admission::MaskKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
-use crate::operations::{App, Schemas, note_not_taken};
+use crate::operations::{App, Notices, Schemas, note_not_taken};
 use crate::policy_dir::Watcher;
 use crate::store::Store;
 use crate::store::sled::{Recovery, Settings, Sled};
@@ -18,6 +23,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What a daemon is started with.
@@ -54,11 +60,13 @@ pub struct Server {
 
 /// Stops a running server: it drains and ends.
 #[derive(Clone)]
-pub struct Stop(http::Stop);
+pub struct Stop(http::Stop, Arc<Notices>);
 
 impl Stop {
     /// Takes no more connections, answers what is under way, and ends.
     pub async fn stop(&self) {
+        // who watches would be waited for
+        self.1.close();
         self.0.stop().await;
     }
 }
@@ -86,11 +94,14 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     settings.limits = options.config.limits();
     settings.keeping = options.config.keeping();
     settings.scrubbing = options.config.scrubbing();
+    let classifier = read_classifier(&options.data)?;
+    settings.limits.classifier = Arc::clone(&classifier);
     let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
     tell_recovery(&recovery);
     let guard = Arc::clone(store.clock());
     let store: Arc<dyn Store> = Arc::new(store);
+    let notices = Arc::new(Notices::new(store.status().seq));
     let app = Arc::new(App {
         policy: policy::room(store.as_ref(), options)?,
         store,
@@ -98,6 +109,10 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         schemas: Schemas::default(),
         mask: options.config.mask(),
         mask_key: mask_key(&options.state)?,
+        dispatch: Notify::new(),
+        clocks: options.config.runs.clone(),
+        classifier,
+        notices,
         refused: RwLock::new(None),
     });
     let tree_hash = match policy::offer(&app, options).await {
@@ -121,7 +136,13 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
 /// Puts a daemon together and binds its address. When this returns it answers as soon as it is run.
 pub async fn build(options: Options) -> anyhow::Result<Server> {
     let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble(&options).await?;
-    let mut background = Vec::new();
+    let mut background = vec![
+        tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app))),
+        tokio::task::spawn(notices::keep_telling(Arc::clone(&app))),
+    ];
+    if let Some(webhook) = &options.config.attention.webhook {
+        background.push(tokio::task::spawn(webhook::keep_delivering(Arc::clone(&app), Target::of(webhook)?)));
+    }
     let mut watcher = None;
     if options.config.policy.watch {
         let (watching, task) = policy::keep_in_step(Arc::clone(&app), &options, tree_hash)?;
@@ -174,7 +195,7 @@ impl Server {
 
     /// How to stop it from elsewhere.
     pub fn stop_handle(&self) -> Stop {
-        Stop(self.http.stop_handle())
+        Stop(self.http.stop_handle(), Arc::clone(&self.app.notices))
     }
 
     /// Answers until it is stopped; then everything that was begun is answered, and everything queued is durable.

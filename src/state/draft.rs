@@ -7,8 +7,10 @@ use super::effect::{Changes, Effect, Entry};
 use super::hot::State;
 use super::keys::{KeyEntry, KeyName};
 use super::loaded::Loaded;
+use super::runs_draft::{RunsDraft, RunsView};
+use crate::attention::{Denied, Item, ItemState, Subject};
 use crate::budget::{Account, AccountKey, Accounts, Budget, Hold, HoldState};
-use crate::vocabulary::{AgentId, BudgetId, HoldId};
+use crate::vocabulary::{AgentId, BudgetId, HoldId, ItemId};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,6 +26,10 @@ pub struct Draft<'a> {
     due: BTreeSet<(Timestamp, HoldId)>,
     open_by_agent: HashMap<AgentId, isize>,
     open: isize,
+    runs: RunsDraft,
+    items: HashMap<Subject, Arc<Item>>,
+    told: HashMap<ItemId, ItemState>,
+    denied: HashMap<Subject, Arc<Denied>>,
 }
 
 impl<'a> Draft<'a> {
@@ -38,6 +44,10 @@ impl<'a> Draft<'a> {
             due: BTreeSet::new(),
             open_by_agent: HashMap::new(),
             open: 0,
+            runs: RunsDraft::default(),
+            items: HashMap::new(),
+            told: HashMap::new(),
+            denied: HashMap::new(),
         }
     }
 
@@ -49,6 +59,11 @@ impl<'a> Draft<'a> {
     /// The state below, as it stood before the batch. For what a batch cannot change before its end.
     pub fn state(&self) -> &'a State {
         self.state
+    }
+
+    /// Runs, and what they hang on, as they stand in this batch.
+    pub fn runs(&self) -> RunsView<'_> {
+        RunsView { below: self.state.runs(), own: &self.runs }
     }
 
     /// What the batch changes so far.
@@ -106,18 +121,67 @@ impl<'a> Draft<'a> {
         self.state.open_holds_of(agent).saturating_add_signed(change)
     }
 
+    /// The item about this, as it stands in this batch.
+    pub fn item_about(&self, subject: &Subject) -> Option<&Arc<Item>> {
+        self.items.get(subject).or_else(|| self.state.attention().about(subject))
+    }
+
+    /// The item of that id, as it stands in this batch.
+    pub fn item(&self, id: &ItemId) -> Option<&Arc<Item>> {
+        let own = self.items.values().find(|item| item.id == *id);
+        own.or_else(|| self.state.attention().get(id))
+    }
+
+    /// The state of an item that another Command Center was told last.
+    pub fn told(&self, item: &ItemId) -> Option<ItemState> {
+        self.told.get(item).copied().or_else(|| self.state.attention().deliveries().told(item))
+    }
+
+    /// The denial that is remembered of this, as it stands in this batch.
+    pub fn denied(&self, subject: &Subject) -> Option<&Arc<Denied>> {
+        let found = self.denied.get(subject).or_else(|| self.state.attention().denied(subject));
+        found.filter(|denied| !denied.over)
+    }
+
+    /// Denials that nothing followed in time.
+    pub fn due_denials(&self, now: Timestamp) -> Vec<Arc<Denied>> {
+        let due = self.state.attention().due_denials(now);
+        let due = due.filter_map(|subject| self.denied(subject));
+        due.filter(|denied| denied.due_at.is_some_and(|at| at <= now)).cloned().collect()
+    }
+
+    /// Adds effects to an operation that this batch has pushed already.
+    pub fn extend(&mut self, index: usize, effects: Vec<Effect>) {
+        effects.iter().for_each(|effect| self.overlay(effect));
+        if let Some(entry) = self.changes.entries.get_mut(index) {
+            entry.effects.extend(effects);
+        }
+    }
+
     /// Takes in one operation's outcome. Accounts come by [`Accounts::put_account`], before or after.
     pub fn push(&mut self, entry: Entry) {
-        for effect in &entry.effects {
-            match effect {
-                Effect::Hold(hold) => self.overlay_hold(hold),
-                Effect::Key(key) => {
-                    self.keys.insert(key.name.clone(), Arc::clone(key));
-                }
-                _ => {}
-            }
-        }
+        entry.effects.iter().for_each(|effect| self.overlay(effect));
         self.changes.entries.push(entry);
+    }
+
+    fn overlay(&mut self, effect: &Effect) {
+        self.runs.overlay(effect);
+        match effect {
+            Effect::Hold(hold) => self.overlay_hold(hold),
+            Effect::Key(key) => {
+                self.keys.insert(key.name.clone(), Arc::clone(key));
+            }
+            Effect::Item(item) => {
+                self.items.insert(item.subject.clone(), Arc::clone(item));
+            }
+            Effect::Delivery(delivery) if delivery.tries == 0 => {
+                self.told.insert(delivery.item.clone(), delivery.state);
+            }
+            Effect::Denied(denied) => {
+                self.denied.insert(denied.subject.clone(), Arc::clone(denied));
+            }
+            _ => {}
+        }
     }
 
     fn overlay_hold(&mut self, hold: &Arc<Hold>) {

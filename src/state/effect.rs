@@ -2,9 +2,14 @@
 //! default, never renamed, and golden files keep it so.
 
 use super::keys::KeyEntry;
+use super::run_holds::RunHolds;
+use super::run_seen::KeptSeen;
 use crate::admission::DecisionRecord;
+use crate::attention::{Delivery, Denied, Item};
 use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
+use crate::runs::{Connector, Run, RunEvent, Schedule, Worker};
+use crate::vocabulary::RunId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -78,6 +83,12 @@ pub enum Effect {
     Pause(Arc<Pause>),
     /// An API key stands so.
     ApiKey(Arc<ApiKey>),
+    /// An item of Command Center stands so.
+    Item(Arc<Item>),
+    /// A denial that may have stopped something stands so.
+    Denied(Arc<Denied>),
+    /// What another Command Center is told of an item.
+    Delivery(Arc<Delivery>),
     /// Another policy set is in force.
     PolicySet(PolicySetHead),
     /// What the seed files held when they were last read.
@@ -89,6 +100,39 @@ pub enum Effect {
     },
     /// The journal's files changed.
     Journal(JournalNote),
+    /// A run stands so.
+    Run(Arc<Run>),
+    /// Something happened to a run.
+    RunEvent(Arc<RunEvent>),
+    /// A connector stands so.
+    Connector(Arc<Connector>),
+    /// A schedule stands so.
+    Schedule(Arc<Schedule>),
+    /// A worker stands so.
+    Worker(Arc<Worker>),
+    /// What is remembered of a run beside itself. A checkpoint holds it, for a record never does.
+    RunMemory(Box<RunMemory>),
+    /// An admin confirmed the wall clock: nobody was silent before that.
+    ClockConfirmed {
+        /// What it showed.
+        wall: Timestamp,
+    },
+}
+
+/// What is remembered of a run while it may go on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunMemory {
+    /// The run.
+    pub run: RunId,
+    /// When it last asked for an admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Timestamp>,
+    /// Which of its events are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<KeptSeen>,
+    /// Its holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<RunHolds>,
 }
 
 /// One operation in the journal: who did what to what, and what changed by it. The audit record and the effect are

@@ -1,9 +1,11 @@
 //! The hot state: what decisions read, in maps.
 
 use super::accounts::AccountMap;
+use super::attention::Items;
 use super::effect::{Changes, CheckpointNote, Effect, Entry, JournalNote, PolicySetHead};
 use super::holds::HoldMap;
 use super::keys::{KeyEntry, KeyMap, KeyName};
+use super::runs::Runs;
 use crate::budget::{Account, AccountKey, Accounts, Budget, BudgetIndex, Facts, Hold};
 use crate::registry::{Agent, ApiKey, EntityTypeRecord, Mode, Pause};
 use crate::vocabulary::{AgentId, ApiKeyId, BudgetId, EntityType, HoldId, PauseId};
@@ -37,6 +39,8 @@ pub struct State {
     pub(super) policy_sets: Vec<PolicySetHead>,
     pub(super) seeds: BTreeMap<String, String>,
     pub(super) checkpoints: Vec<CheckpointNote>,
+    pub(super) runs: Runs,
+    pub(super) attention: Items,
 }
 
 /// What memory may let go of, because it can be read elsewhere.
@@ -67,6 +71,7 @@ impl State {
             self.accounts.put(account, seq, time);
         }
         self.close_pauses(time);
+        self.runs.forget(time);
         changes.entries
     }
 
@@ -80,8 +85,11 @@ impl State {
 
     /// Makes one change.
     pub(super) fn apply_effect(&mut self, effect: &Effect, seq: u64) {
+        self.runs.apply(effect);
         match effect {
             Effect::Decision(_) | Effect::Alert(_) | Effect::Journal(JournalNote::Dropped(_)) => {}
+            Effect::Run(_) | Effect::RunEvent(_) | Effect::Connector(_) | Effect::Schedule(_) | Effect::Worker(_) => {}
+            Effect::ClockConfirmed { .. } | Effect::RunMemory(_) => {}
             Effect::Hold(hold) => self.holds.put(hold, seq),
             Effect::Key(entry) => self.keys.put(entry, seq),
             Effect::Budget(budget) => {
@@ -115,6 +123,9 @@ impl State {
                     self.policy_sets.remove(0);
                 }
             }
+            Effect::Item(item) => self.attention.put(item),
+            Effect::Denied(denied) => self.attention.put_denied(denied),
+            Effect::Delivery(delivery) => self.attention.deliveries_mut().put(delivery),
             Effect::Seed { file, sha256 } => {
                 self.seeds.insert(file.clone(), sha256.clone());
             }
@@ -205,8 +216,23 @@ impl State {
     }
 
     /// When the next pending hold expires.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    pub fn next_hold_due(&self) -> Option<Timestamp> {
         self.holds.due().next().map(|(at, _)| *at)
+    }
+
+    /// When the next thing is due by itself: a hold's end, a run's clock, a schedule's start.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.next_hold_due().into_iter().chain(self.runs.next_due()).chain(self.attention.next_due()).min()
+    }
+
+    /// Runs, and what they hang on.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// The items of Command Center.
+    pub fn attention(&self) -> &Items {
+        &self.attention
     }
 
     /// How many holds are pending in all.

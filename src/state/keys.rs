@@ -1,6 +1,6 @@
 //! Idempotency keys: what was asked under a key, and which answer it got.
 
-use crate::vocabulary::{AdmissionId, AgentId, ApiKeyId, BudgetId, IdempotencyKey, RaiseId};
+use crate::vocabulary::{AdmissionId, AgentId, ApiKeyId, BudgetId, IdempotencyKey, RaiseId, RunId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +14,8 @@ pub enum Operation {
     Admit(AgentId),
     /// A raise of a budget, by this person.
     Raise(ApiKeyId),
+    /// A retry of this run.
+    Retry(RunId),
 }
 
 /// A key in its scope: agent (or person) and operation. Never the secret it was sent with: a rotated secret must not
@@ -34,6 +36,8 @@ pub enum FirstAnswer {
     Admission(AdmissionId),
     /// A raise.
     Raise(BudgetId, RaiseId),
+    /// A retry: the run, and the attempt that it made; 0 where it was denied.
+    Retry(RunId, u32),
 }
 
 /// A key that was used.

@@ -31,6 +31,8 @@ impl State {
             .chain(sets)
             .chain(seeds)
             .chain(notes)
+            .chain(self.runs.as_effects())
+            .chain(self.attention.as_effects())
             .chain(holds)
     }
 

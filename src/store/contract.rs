@@ -1,9 +1,11 @@
 //! What every store promises. These comments are the contract, and one suite of tests holds each implementation to it.
 
-use crate::admission::{Decision, DecisionRecord, Kind};
+use super::feed::Following;
+use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, Kind};
 use crate::budget::{Account, Hold};
-use crate::decide::{Answer, Envelope, Refusal};
+use crate::decide::{Answer, Envelope, Refusal, Rehearsed, Taken};
 use crate::registry::Actor;
+use crate::runs::RunEvent;
 use crate::state::{CheckpointNote, State};
 use crate::store::sled::{Finding, IndexState, Scrubbed};
 use crate::vocabulary::{ActionName, AdmissionId, AgentId, BudgetId, EntityId, EntityType, HoldId, RunId, StepName};
@@ -44,6 +46,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Decides a command on the state as it stands at `now`, and throws the outcome's effects away: dry runs.
     fn preview(&self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Refusal>;
 
+    /// Decides admissions one after the other, each against what those before it would take, and throws the outcome away.
+    /// `taken` carries what was taken from one call to the next, so that no call holds the next batch up for long.
+    fn rehearse(&self, asks: &[Rehearsed], taken: &mut Taken, now: Timestamp) -> Vec<Result<AdmissionAnswer, Refusal>>;
+
+    /// What becomes durable from now on, batch by batch, told when every read sees it.
+    fn follow(&self) -> Following;
+
     /// Shows the state: everything durable and nothing else. The reader must be short, for it may hold the next batch up.
     fn read_state(&self, reader: &mut dyn FnMut(&State));
 
@@ -67,6 +76,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The last recorded *action* admission of a run, or of one of its steps.
     fn last_action(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Arc<DecisionRecord>>, ReadError>;
+
+    /// The events of a run whose numbers are from `from` to `to`, in order; one that is visible in the state may be missing
+    /// at the end for a moment.
+    fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, ReadError>;
 
     /// The audit trail, newest first, bounded like [`Store::decisions`].
     fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError>;

@@ -126,6 +126,14 @@ ids! {
     RunId: name;
     /// A step of a run.
     StepName: name;
+    /// A place in a run from which its work can go on.
+    CheckpointId: name;
+    /// Something that runs need and Tollgate does not provide: an ERP, a mailbox.
+    ConnectorId: name;
+    /// When somebody outside starts runs.
+    ScheduleId: name;
+    /// Who claims attempts.
+    WorkerId: name;
     /// What a caller names a request, so that asking twice answers once.
     IdempotencyKey: name;
     /// A budget.
@@ -142,6 +150,8 @@ ids! {
     RaiseId: slug;
     /// A pause.
     PauseId: slug;
+    /// A line of Command Center: `item_` and 26 letters that its subject gives.
+    ItemId: slug;
 }
 
 #[cfg(test)]

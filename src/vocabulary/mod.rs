@@ -7,7 +7,7 @@ mod reason;
 
 pub use amount::{Amount, AmountError, Balance, NANOS};
 pub use id::{
-    ActionName, AdmissionId, AgentId, ApiKeyId, BudgetId, EntityId, EntityType, HoldId, IdError, IdempotencyKey,
-    PauseId, RaiseId, RunId, StepName, TeamId, Unit,
+    ActionName, AdmissionId, AgentId, ApiKeyId, BudgetId, CheckpointId, ConnectorId, EntityId, EntityType, HoldId,
+    IdError, IdempotencyKey, ItemId, PauseId, RaiseId, RunId, ScheduleId, StepName, TeamId, Unit, WorkerId,
 };
 pub use reason::{CODES, Code, CodeRow, Reason, Remedy, RemedyKind, Source, Warning, href, retry_at};

@@ -1,4 +1,4 @@
-//! Reasons and remedies: the closed list behind every denial, and later behind every failed run.
+//! Reasons and remedies: the closed list behind every denial and behind every failed run.
 //!
 //! The codes of a denial and the codes of a failed run are one vocabulary, and this file is it. A rule's own code is
 //! free text of the policy's author; every code that Tollgate itself gives is a [`Code`].
@@ -18,6 +18,10 @@ pub enum Source {
     Registry,
     /// A pause, of whatever kind.
     Pause,
+    /// A connector's reported state.
+    Connector,
+    /// The run itself: what its runtime reported, or what its attempts have become.
+    Run,
     /// Tollgate could not judge.
     System,
 }
@@ -108,6 +112,10 @@ macro_rules! codes {
             pub const fn remedy(self) -> RemedyKind {
                 match self { $(Self::$variant => RemedyKind::$remedy,)* }
             }
+            /// The code of that name.
+            pub fn parse(text: &str) -> Option<Self> {
+                CODES.iter().find(|row| row.text == text).map(|row| row.code)
+            }
             /// The part of Tollgate that gives it.
             pub const fn source(self) -> Source {
                 match self { $(Self::$variant => Source::$source,)* }
@@ -145,6 +153,26 @@ codes! {
     PolicyQuarantined = "policy_quarantined", System, Repair, "A policy reached its limit several times in a row and is not run for a while";
     PolicyOutputInvalid = "policy_output_invalid", System, Repair, "A policy answered in a shape that is not allowed";
     TooManyHolds = "too_many_holds", System, Repair, "Too many holds are open";
+    ConnectorUnavailable = "connector_unavailable", Connector, RestoreConnector, "A connector it needs is down";
+    ApprovalRequired = "approval_required", Policy, RequestApproval, "A person must agree first";
+    RateLimited = "rate_limited", Run, Wait, "It was asked for too often";
+    ProviderUnavailable = "provider_unavailable", Run, Wait, "The model's provider does not answer";
+    DependencyUnavailable = "dependency_unavailable", Run, Wait, "A service that it calls does not answer";
+    Timeout = "timeout", Run, Wait, "It took too long";
+    DispatchFailed = "dispatch_failed", Run, Wait, "It could not be handed to a worker";
+    PolicyRejected = "policy_rejected", Policy, ReviewPolicy, "A rule of the place where it acts rejected it";
+    RunCancelled = "run_cancelled", Run, Resume, "The run was cancelled";
+    AttemptFenced = "attempt_fenced", Run, Resume, "Another attempt holds the run";
+    SameStepFailedAgain = "same_step_failed_again", Run, Escalate, "The same step failed again after a retry";
+    Unknown = "unknown", Run, Escalate, "Nothing is known of this failure";
+    NotPickedUp = "not_picked_up", Run, Escalate, "Nobody has picked the run up";
+    NotAcknowledged = "not_acknowledged", Run, Escalate, "The run was handed over, and nobody acknowledged it";
+    NoFirstEvent = "no_first_event", Run, Escalate, "The run was acknowledged, and nothing followed";
+    Silent = "silent", Run, Escalate, "The run has been silent for too long";
+    LeaseEnded = "lease_ended", Run, Escalate, "The lease of the run's worker ended";
+    RunsTooLong = "runs_too_long", Run, Escalate, "The run has been running for too long";
+    CancelNotConfirmed = "cancel_not_confirmed", Run, Escalate, "The run was cancelled, and its runtime has not confirmed it";
+    ScheduleMissed = "schedule_missed", Run, Escalate, "A schedule's start did not come";
 }
 
 /// What would lift a reason, where, and the page that does it.
@@ -178,6 +206,8 @@ pub fn href(target: &str) -> Option<String> {
         "entity_type" => "setup/entity-types",
         "connector" => "setup/connectors",
         "pause" => "setup/pauses",
+        "schedule" => "setup/schedules",
+        "run" => "runs",
         _ => return None,
     };
     let mut path = format!("/{page}/");

@@ -11,7 +11,6 @@ fn every_error_is_a_problem_document() {
     let admin = daemon.admin();
     let json_body = [("content-type", "application/json")];
     admin.get("/api/v1/nothing").problem(404, "not_found");
-    admin.get("/api/v1/runs").problem(404, "not_found");
     admin.get("/api/v1/admissions/").problem(404, "not_found");
     admin.get("/").problem(404, "not_found");
     admin.get("/api/v1/admissions/adm_nothing").problem(404, "not_found");

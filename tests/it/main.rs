@@ -4,12 +4,18 @@
 
 mod airline;
 mod airline_run;
+mod attention_story;
+mod attention_webhook;
 mod faults;
 mod faulty_disk;
+mod http_attention;
 mod http_examples;
 mod http_face;
 mod http_roles;
+mod http_runs;
+mod http_runs_act;
 mod http_story;
+mod http_stream;
 mod masking;
 mod recorded_disk;
 mod store_asks;

@@ -23,7 +23,12 @@ pub(crate) fn admit(agent: &str, key: &str, usd: &str) -> Admit {
         agent: agent.parse().unwrap(),
         action: Action { name: "draft_quote".parse().unwrap(), properties: serde_json::Map::new() },
         entity: None,
-        run: Some(RunRef { id: "run-17".parse().unwrap(), attempt: 1, step: Some(key.parse().unwrap()) }),
+        run: Some(RunRef {
+            id: format!("run-of-{agent}").parse().unwrap(),
+            attempt: 1,
+            step: Some(key.parse().unwrap()),
+            lease: None,
+        }),
         estimate: [("usd".parse::<Unit>().unwrap(), usd.parse::<Amount>().unwrap())].into(),
         connectors: Vec::new(),
         context: serde_json::Map::new(),

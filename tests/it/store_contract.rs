@@ -45,7 +45,7 @@ fn answers_are_remembered(place: &impl Place) {
         }
         let again = decided(&*store, admit("rfq-draft", "k1", "1"));
         assert_eq!((&again.id, again.answer.get()), (&first.id, first.answer.get()), "after a restart too");
-        let run = "run-17".parse().unwrap();
+        let run = "run-of-other".parse().unwrap();
         let step = "k1".parse().unwrap();
         let last = store.last_action(&run, Some(&step)).unwrap().unwrap();
         assert_eq!(last.agent.as_str(), "other", "the last one of the step");

@@ -268,8 +268,8 @@ fn holds_expire_in_a_quiet_hour() {
     until(|| store.status().seq > seq);
     until(|| read(&store, tollgate::state::State::open_holds) == 0);
     assert_eq!(decided(&store, admit("a", "k2", "5")).decision, Decision::Allow, "what expired is free again");
-    let newest = store.audit(&AuditFilter { include_admissions: true, ..AuditFilter::default() }, None, 2).unwrap();
-    assert_eq!(newest.items[1].op, "hold.expire");
+    let newest = store.audit(&AuditFilter { include_admissions: true, ..AuditFilter::default() }, None, 4).unwrap();
+    assert!(newest.items.iter().any(|entry| entry.op == "hold.expire"));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 use super::super::problem::{Problem, ProblemCode};
 use super::super::{docs, metrics};
-use super::{admissions, budgets, holds, keys, pauses, policies, registry, system};
+use super::{
+    admissions, attempt_diff, attention, budgets, events, holds, keys, pauses, policies, registry, runs, setup, stream,
+    system,
+};
 use crate::operations::Operation;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
@@ -61,6 +64,38 @@ routes! {
     "/api/v1/entity-types/{type}": GET registry::read_entity_type = Some(Op::ReadRegistry), PUT registry::put_entity_type = Some(Op::PutEntityType), DELETE registry::delete_entity_type = Some(Op::DeleteEntityType);
     "/api/v1/pauses": GET pauses::list_pauses = Some(Op::ReadPauses), POST pauses::create_pause = Some(Op::CreatePause);
     "/api/v1/pauses/{id}": DELETE pauses::end_pause = Some(Op::EndPause);
+    "/api/v1/events": POST events::report_events = Some(Op::ReportEvents);
+    "/api/v1/event-types": GET events::list_event_types = Some(Op::ReadEventTypes);
+    "/api/v1/event-types/{type}": GET events::read_event_type = Some(Op::ReadEventTypes);
+    "/api/v1/runs": GET runs::list_runs = Some(Op::ReadRuns);
+    "/api/v1/runs/{id}": GET runs::read_run = Some(Op::ReadRuns);
+    "/api/v1/runs/{id}/events": GET runs::list_run_events = Some(Op::ReadRuns);
+    "/api/v1/runs/{id}/diff": GET attempt_diff::diff_attempts = Some(Op::ReadRuns);
+    "/api/v1/runs/{id}/artifacts/{digest}": GET runs::read_artifact = Some(Op::ReadRuns);
+    "/api/v1/runs/{id}/retry-plan": GET runs::read_retry_plan = Some(Op::ReadRetryPlan);
+    "/api/v1/runs/{id}/retry": POST runs::retry_run = Some(Op::RetryRun);
+    "/api/v1/runs/{id}/cancel": POST runs::cancel_run = Some(Op::CancelRun);
+    "/api/v1/runs/{id}/force-stop": POST runs::force_stop = Some(Op::ForceStop);
+    "/api/v1/attempts/claim": POST runs::claim_attempt = Some(Op::ClaimAttempt);
+    "/api/v1/connectors": GET setup::list_connectors = Some(Op::ReadConnectors);
+    "/api/v1/connectors/{id}": GET setup::read_connector = Some(Op::ReadConnectors), PUT setup::put_connector = Some(Op::PutConnector);
+    "/api/v1/schedules": GET setup::list_schedules = Some(Op::ReadSchedules);
+    "/api/v1/schedules/{id}": GET setup::read_schedule = Some(Op::ReadSchedules), PUT setup::put_schedule = Some(Op::PutSchedule);
+    "/api/v1/workers": GET setup::list_workers = Some(Op::ReadWorkers);
+    "/api/v1/workers/{id}": GET setup::read_worker = Some(Op::ReadWorkers), PUT setup::put_worker = Some(Op::PutWorker);
+    "/api/v1/attention": GET attention::list_items = Some(Op::ReadAttention);
+    "/api/v1/attention/headline": GET attention::read_headline = Some(Op::ReadAttention);
+    "/api/v1/attention/groups": GET attention::list_item_groups = Some(Op::ReadAttention);
+    "/api/v1/attention/deliveries": GET attention::list_deliveries = Some(Op::ReadAttention);
+    "/api/v1/attention/bulk": POST attention::act_on_items = Some(Op::ActOnItems);
+    "/api/v1/attention/bulk/preview": POST attention::preview_items = Some(Op::ActOnItems);
+    "/api/v1/attention/{id}": GET attention::read_item = Some(Op::ReadAttention);
+    "/api/v1/attention/{id}/assign": POST attention::assign_item = Some(Op::AssignItem);
+    "/api/v1/attention/{id}/snooze": POST attention::snooze_item = Some(Op::SnoozeItem);
+    "/api/v1/attention/{id}/supply": POST attention::supply_item = Some(Op::SupplyItem);
+    "/api/v1/attention/{id}/escalate": POST attention::escalate_item = Some(Op::EscalateItem);
+    "/api/v1/attention/{id}/resolve": POST attention::resolve_item = Some(Op::ResolveItem);
+    "/api/v1/stream": GET stream::read_stream = Some(Op::ReadStream);
     "/api/v1/keys": GET keys::list_keys = Some(Op::ReadKeys), POST keys::create_key = Some(Op::CreateKey);
     "/api/v1/keys/{id}": DELETE keys::revoke_key = Some(Op::RevokeKey);
     "/api/v1/audit": GET system::read_audit = Some(Op::ReadAudit);

@@ -77,6 +77,8 @@ pub struct RunBody {
     /// The step.
     #[schema(example = "price-lookup")]
     pub step: Option<String>,
+    /// The token of the attempt's lease, where a worker claimed it.
+    pub lease: Option<String>,
 }
 
 /// An amount of a unit.
@@ -231,7 +233,8 @@ fn checked_run(run: &RunBody, check: &mut Check) -> Option<RunRef> {
     if attempt == 0 {
         check.fault("/run/attempt", "must be 1 or above");
     }
-    id.map(|id| RunRef { id, attempt, step })
+    let lease = run.lease.as_deref().map(crate::operations::sha256);
+    id.map(|id| RunRef { id, attempt, step, lease })
 }
 
 fn check_connectors(connectors: &[String], check: &mut Check) {

@@ -3,8 +3,17 @@
 
 pub mod admission;
 pub mod answer;
+pub mod attempt_diff;
+pub mod attention;
+pub mod attention_act;
 pub mod budget;
+pub mod delivery;
+pub mod event;
 pub mod hold;
 pub mod record;
 pub mod registry;
+pub mod run;
+pub mod run_act;
+pub mod setup;
 pub mod state;
+pub mod stream;

@@ -36,7 +36,8 @@ impl<T: ToSchema> List<T> {
     }
 }
 
-fn limit(text: Option<&str>, check: &mut Check) -> usize {
+/// The length of a page, or a fault.
+pub fn limit(text: Option<&str>, check: &mut Check) -> usize {
     let Some(text) = text else { return USUAL_LIMIT };
     match text.parse() {
         Ok(limit) if (1..=LARGEST_LIMIT).contains(&limit) => limit,

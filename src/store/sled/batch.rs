@@ -5,11 +5,14 @@ use super::history::{History, HistoryError};
 use super::journal::Appended;
 use super::recent::RecordPlace;
 use super::writer::{Core, Decided, Moment, Outcome};
+use crate::admission::AdmissionAnswer;
 use crate::audit::{PAYLOAD_VERSION, WriterId};
 use crate::budget::{Account, Accounts as _};
-use crate::decide::{Answer, Command, Context, Envelope, Limits, Refusal, expire_due, run, touched};
+use crate::decide::{
+    Answer, Command, Context, Envelope, Limits, Refusal, Rehearsed, Taken, expire_due, rehearse, run, touched,
+};
 use crate::state::{Changes, Draft, Entry, Forget, Loaded, State};
-use crate::store::CommitFailure;
+use crate::store::{CommitFailure, Feed};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -61,6 +64,8 @@ pub(super) struct Batches {
     pub history: Arc<History>,
     /// Bounds that decisions keep to.
     pub limits: Limits,
+    /// Where batches are told.
+    pub feed: Feed,
 }
 
 impl Core for Batches {
@@ -111,6 +116,7 @@ impl Core for Batches {
             state.forget(Forget { now: moment.now, holds_upto, keys_upto, most });
             entries
         };
+        self.feed.tell(moment.seq, moment.now, &entries);
         let place = RecordPlace { segment: place.segment, offset: place.offset };
         self.history.add(moment.seq, moment.now, entries, Some(place));
         if sealed {
@@ -169,6 +175,16 @@ pub(super) fn preview(state: &State, envelope: &Envelope, moment: &Moment, limit
     run(&mut draft, envelope, &context(moment, 1, limits))
 }
 
+/// What admissions would get one after the other, decided on a draft that is thrown away.
+pub(super) fn rehearsal(
+    state: &State,
+    asks: &[Rehearsed],
+    taken: &mut Taken,
+    moment: &Moment,
+    limits: &Limits,
+) -> Vec<Result<AdmissionAnswer, Refusal>> {
+    rehearse(state, asks, taken, &context(moment, 0, limits))
+}
 /// Commands for which something could not be read, by their place in the batch, and why.
 type Unread = HashMap<usize, Arc<str>>;
 
@@ -267,10 +283,13 @@ fn name(command: &Command) -> &'static str {
         Command::Budget(_) => "budget",
         Command::Registry(_) => "registry",
         Command::Key(_) => "key",
+        Command::Item(_) => "item",
+        Command::Delivered { .. } => "delivery",
         Command::PublishPolicySet { .. } => "policy_set",
         Command::NoteSeed { .. } => "seed",
         Command::NoteClock { .. } => "clock",
         Command::NoteJournal(_) => "journal",
+        Command::Run(command) => command.name(),
         Command::Tick => "tick",
     }
 }

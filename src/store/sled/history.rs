@@ -7,9 +7,11 @@ use super::list::{List, Operation, Part, Query, audit_fits};
 use super::position::Position;
 use super::progress::{IndexState, Progress, Step};
 use super::recent::{At, Recent, RecordPlace, decision};
+use super::run_events::RecentEvents;
 use super::used_keys::UsedKeys;
 use crate::admission::DecisionRecord;
 use crate::budget::{Account, AccountKey, Hold};
+use crate::runs::RunEvent;
 use crate::state::{Effect, Entry, KeyEntry, KeyName, Operation as KeyOperation};
 use crate::store::sled::batch::Record;
 use crate::store::{AuditFilter, DecisionFilter, ReadError};
@@ -53,6 +55,7 @@ pub(super) struct History {
     pub(super) journal: PathBuf,
     pub(super) database: PathBuf,
     recent: RwLock<Recent>,
+    run_events: RwLock<RecentEvents>,
     /// `None` until it is open.
     index: RwLock<Option<Arc<Index>>>,
     /// Where used keys of sealed segments are.
@@ -80,6 +83,7 @@ impl History {
             journal,
             database,
             recent: RwLock::new(recent),
+            run_events: RwLock::default(),
             index: RwLock::new(None),
             keys,
             keyed: AtomicU64::new(base),
@@ -156,6 +160,7 @@ impl History {
 
     /// Takes in the operations of one durable record.
     pub(super) fn add(&self, seq: u64, time: Timestamp, entries: Vec<Entry>, place: Option<RecordPlace>) {
+        self.run_events.write().add(seq, &entries);
         let gone = self.recent.write().add(seq, time, entries, place);
         drop(gone);
     }
@@ -188,6 +193,7 @@ impl History {
     pub(super) fn let_go_upto(&self, seq: u64) {
         let gone = self.recent.write().drop_upto(seq);
         drop(gone);
+        self.run_events.write().drop_upto(seq);
     }
 
     /// A recorded decision.
@@ -247,7 +253,7 @@ impl History {
     pub(super) fn key(&self, name: &KeyName, now: Timestamp) -> Result<Option<Arc<KeyEntry>>, HistoryError> {
         let shelf = match name.operation {
             KeyOperation::Admit(_) => Shelf::Decisions,
-            KeyOperation::Raise(_) => Shelf::Audit,
+            KeyOperation::Raise(_) | KeyOperation::Retry(_) => Shelf::Audit,
         };
         for position in self.keys.places(name) {
             let entry = self.entry_at(shelf, position)?;
@@ -275,6 +281,17 @@ impl History {
         };
         let Some(position) = position else { return Ok(None) };
         Ok(self.entry_at(Shelf::Decisions, position)?.and_then(|entry| decision(&entry).cloned()))
+    }
+
+    /// The events of a run with these numbers, in order. One that was just decided may not be there yet.
+    pub(super) fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, HistoryError> {
+        // memory first: what it lets go of meanwhile is in the database by then
+        let mut found = self.run_events.read().between(run, from, to);
+        if from <= to && found.first_key_value().is_none_or(|(first, _)| *first > from) {
+            let upto = found.first_key_value().map_or(to, |(first, _)| first - 1);
+            found.extend(self.older()?.run_events(run, from, upto).map_err(|error| failed(&error))?);
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Recorded decisions that fit, newest first.

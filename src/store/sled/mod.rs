@@ -30,6 +30,7 @@ mod position;
 mod progress;
 mod recent;
 mod recover;
+mod run_events;
 mod scrub;
 mod store;
 pub mod survey;

@@ -17,6 +17,7 @@ use super::writer;
 use crate::audit::WriterId;
 use crate::clock::{Clock, ClockGuard};
 use crate::decide::Limits;
+use crate::store::Feed;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::fs;
@@ -153,8 +154,15 @@ impl Sled {
         let guard = Arc::new(ClockGuard::new(clock, last_time(&walked)));
         let named = checkpoint.clone().filter(|note| state.checkpoints().contains(note));
         let (state, history) = (Arc::new(RwLock::new(state)), Arc::new(history));
-        let batches =
-            Batches { state: Arc::clone(&state), history: Arc::clone(&history), limits: settings.limits.clone() };
+        // what was due while nobody could be heard is waited for anew
+        let limits = Limits { up_since: Some(guard.steady()), ..settings.limits.clone() };
+        let feed = Feed::default();
+        let batches = Batches {
+            state: Arc::clone(&state),
+            history: Arc::clone(&history),
+            limits: limits.clone(),
+            feed: feed.clone(),
+        };
         let writer_id = journal.writer();
         let (_, journal_bytes) = journal.size();
         let (queue, shared) = writer::start(batches, journal, Arc::clone(&guard), settings.writer).map_err(io)?;
@@ -193,9 +201,21 @@ impl Sled {
         })
         .map_err(io)?;
         let blobs = Blobs::new(state_dir.join("blobs"));
-        let limits = settings.limits.clone();
-        let parts =
-            Parts { queue, keeper, scrubber, findings, state, history, shared, guard, writer_id, blobs, limits, lock };
+        let parts = Parts {
+            queue,
+            keeper,
+            scrubber,
+            findings,
+            state,
+            history,
+            shared,
+            guard,
+            writer_id,
+            blobs,
+            limits,
+            feed,
+            lock,
+        };
         Ok((Self::new(parts), recovery))
     }
 }

@@ -1,6 +1,6 @@
 //! The store as its callers see it.
 
-use super::batch::{Batches, preview};
+use super::batch::{Batches, preview, rehearsal};
 use super::blobs::Blobs;
 use super::findings::Findings;
 use super::history::History;
@@ -11,14 +11,16 @@ use super::lock::Lock;
 use super::position::Position;
 use super::scrub::Scrubber;
 use super::writer::{Moment, Queue, Shared};
-use crate::admission::DecisionRecord;
+use crate::admission::{AdmissionAnswer, DecisionRecord};
 use crate::audit::{Digest, WriterId};
 use crate::budget::{Account, Accounts as _, Hold};
 use crate::clock::ClockGuard;
-use crate::decide::{Answer, Envelope, Limits, Refusal};
+use crate::decide::{Answer, Envelope, Limits, Refusal, Rehearsed, Taken};
+use crate::runs::RunEvent;
 use crate::state::State;
 use crate::store::{
-    AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Page, ReadError, Reply, Store, StoreStatus,
+    AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Feed, Following, Page, ReadError, Reply, Store,
+    StoreStatus,
 };
 use crate::vocabulary::{AdmissionId, BudgetId, HoldId, RunId, StepName};
 use jiff::Timestamp;
@@ -42,6 +44,7 @@ pub(super) struct Parts {
     pub(super) writer_id: WriterId,
     pub(super) blobs: Blobs,
     pub(super) limits: Limits,
+    pub(super) feed: Feed,
     /// Let go of last.
     #[expect(dead_code, reason = "held, not read")]
     pub(super) lock: Lock,
@@ -56,6 +59,13 @@ impl fmt::Debug for Sled {
 impl Sled {
     pub(super) fn new(parts: Parts) -> Self {
         Self(parts)
+    }
+
+    /// When and where the next batch would be decided.
+    fn next_moment(&self, now: Timestamp) -> Moment {
+        let chain = self.0.shared.chain();
+        let last = Timestamp::from_nanosecond(i128::from(chain.time_ns)).unwrap_or(Timestamp::MIN);
+        Moment { now: now.max(last), seq: chain.seq + 1, writer: self.0.writer_id }
     }
 
     /// The clock that its batches go by.
@@ -81,10 +91,15 @@ impl Store for Sled {
     }
 
     fn preview(&self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Refusal> {
-        let chain = self.0.shared.chain();
-        let last = Timestamp::from_nanosecond(i128::from(chain.time_ns)).unwrap_or(Timestamp::MIN);
-        let moment = Moment { now: now.max(last), seq: chain.seq + 1, writer: self.0.writer_id };
-        preview(&self.0.state.read(), envelope, &moment, &self.0.limits)
+        preview(&self.0.state.read(), envelope, &self.next_moment(now), &self.0.limits)
+    }
+
+    fn rehearse(&self, asks: &[Rehearsed], taken: &mut Taken, now: Timestamp) -> Vec<Result<AdmissionAnswer, Refusal>> {
+        rehearsal(&self.0.state.read(), asks, taken, &self.next_moment(now), &self.0.limits)
+    }
+
+    fn follow(&self) -> Following {
+        self.0.feed.follow()
     }
 
     fn read_state(&self, reader: &mut dyn FnMut(&State)) {
@@ -123,6 +138,10 @@ impl Store for Sled {
 
     fn last_action(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
         Ok(self.0.history.last_admission(run, step)?)
+    }
+
+    fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, ReadError> {
+        Ok(self.0.history.run_events(run, from, to)?)
     }
 
     fn audit(&self, filter: &AuditFilter, cursor: Option<&str>, limit: usize) -> Result<Page<AuditRecord>, ReadError> {

@@ -40,6 +40,7 @@ fn fingerprint(name: &KeyName) -> u64 {
     let (operation, who) = match &name.operation {
         Operation::Admit(agent) => ("admit", agent.as_str()),
         Operation::Raise(person) => ("raise", person.as_str()),
+        Operation::Retry(run) => ("retry", run.as_str()),
     };
     // the parts hold no control characters: a zero between them keeps them apart
     let digest = Digest::of(format!("{operation}\0{who}\0{}", name.key).as_bytes());

@@ -15,6 +15,7 @@ const LOOP: &str = "allow := true\n\ndeny contains \"never\" if { some a in numb
 fn body_of(agent: &str, key: &str) -> Value {
     let mut body = example(key, "0.01");
     body["agent"]["id"] = json!(agent);
+    body["run"]["id"] = json!(format!("run-of-{agent}"));
     body
 }
 

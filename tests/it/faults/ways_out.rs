@@ -122,7 +122,11 @@ fn another_agents_id() {
     budget(&daemon, json!({"id": "poor", "limit": "0", "scope": {"agent": "poor"}}));
     budget(&daemon, json!({"id": "each", "limit": "1", "each": ["agent"]}));
     let poor = daemon.holder(&["runtime"], &["poor"]);
-    let as_agent = |key: &str, agent: &str| with(example(key, "0.5"), "agent", json!({"id": agent}));
+    let as_agent = |key: &str, agent: &str| {
+        let mut body = with(example(key, "0.5"), "agent", json!({"id": agent}));
+        body["run"]["id"] = json!(format!("run-of-{agent}"));
+        body
+    };
     poor.admit(&as_agent("one", "poor")).denied("budget_exceeded");
     poor.admit(&as_agent("two", "rich")).problem(403, "forbidden");
     // not in a batch, not as a dry run, and not by the other's holds

@@ -12,7 +12,7 @@ use tollgate::config::Config;
 use tollgate::server::{Options, Stop, build};
 
 /// The first admin's key.
-const ADMIN_KEY: &str = "an-admin-key-of-the-tests-0123456789";
+pub(crate) const ADMIN_KEY: &str = "an-admin-key-of-the-tests-0123456789";
 
 /// What a daemon's directories hold at its start, and how it is set up.
 pub(crate) struct Setup {

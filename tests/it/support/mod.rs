@@ -4,6 +4,8 @@
 
 mod caller;
 mod daemon;
+mod runtime;
 
 pub(crate) use caller::{Answer, Caller, example};
-pub(crate) use daemon::{Daemon, until};
+pub(crate) use daemon::{ADMIN_KEY, Daemon, until};
+pub(crate) use runtime::{End, Held, Runtime, Step};

@@ -4,6 +4,7 @@ use super::blocks::{Blocks, IndexError};
 use super::rows::{self, Rows};
 use crate::audit::Digest;
 use crate::budget::{Account, AccountKey, Hold};
+use crate::runs::RunEvent;
 use crate::state::{Effect, Entry};
 use crate::store::sled::journal::{Anchor, Sealed};
 use crate::store::sled::position::Position;
@@ -17,6 +18,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// sled's cache.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -25,12 +27,15 @@ const SEGMENT_BYTES: usize = 8 << 20;
 /// A database of so many bytes is read and checked whole when it is opened; a larger one in the background.
 const CHECKED_AT_ONCE: u64 = 64 << 20;
 
+/// What runtimes and clocks do to runs.
+const RUNTIME_OPERATIONS: [&str; 4] = ["run.report", "run.claim", "run.clock", "worker.seen"];
+
 /// Where an operation is kept: what is listed together lies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shelf {
     /// Admissions.
     Decisions = 0,
-    /// What runtimes did with their holds, and their expiry.
+    /// What runtimes did with their holds, and their expiry; what they report of their runs, and what clocks do to them.
     Holds = 1,
     /// What people did.
     Audit = 2,
@@ -44,7 +49,7 @@ impl Shelf {
     pub fn of(entry: &Entry) -> Self {
         if entry.effects.iter().any(|effect| matches!(effect, Effect::Decision(_))) {
             Self::Decisions
-        } else if entry.op.starts_with("hold.") {
+        } else if entry.op.starts_with("hold.") || RUNTIME_OPERATIONS.contains(&entry.op.as_str()) {
             Self::Holds
         } else {
             Self::Audit
@@ -60,6 +65,7 @@ pub struct Index {
     holds: Blocks,
     accounts: Blocks,
     runs: Blocks,
+    run_events: Blocks,
     meta: sled::Tree,
     /// The segments that are in it: first and last record.
     segments: RwLock<Vec<(u64, u64)>>,
@@ -100,6 +106,7 @@ impl Index {
             holds: blocks("holds")?,
             accounts: blocks("accounts")?,
             runs: blocks("runs")?,
+            run_events: blocks("run_events")?,
             meta: db.open_tree("segments")?,
             segments: RwLock::new(Vec::new()),
             path: path.to_owned(),
@@ -176,7 +183,7 @@ impl Index {
     }
 
     fn all_blocks(&self) -> impl Iterator<Item = &Blocks> {
-        self.shelves.iter().chain([&self.holds, &self.accounts, &self.runs])
+        self.shelves.iter().chain([&self.holds, &self.accounts, &self.runs, &self.run_events])
     }
 
     /// The last record that is in it, 0 for none.
@@ -199,7 +206,12 @@ impl Index {
             blocks.write(&[], rows)?;
         }
         let run = sealed.first_seq.to_be_bytes();
-        for (blocks, rows) in [(&self.holds, &rows.holds), (&self.accounts, &rows.accounts), (&self.runs, &rows.runs)] {
+        for (blocks, rows) in [
+            (&self.holds, &rows.holds),
+            (&self.accounts, &rows.accounts),
+            (&self.runs, &rows.runs),
+            (&self.run_events, &rows.run_events),
+        ] {
             let rows: Vec<_> = rows.iter().collect();
             blocks.write(&run, &rows)?;
         }
@@ -248,6 +260,33 @@ impl Index {
     pub fn last_admission(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Position>, IndexError> {
         let found = self.newest(&self.runs, &rows::run_key(run, step), 0)?;
         Ok(found.as_deref().and_then(rows::position_of))
+    }
+
+    /// The events of a run with these numbers. Numbers rise from segment to segment, so the newest are looked at first
+    /// and the rest only as far as is needed.
+    pub fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<BTreeMap<u64, Arc<RunEvent>>, IndexError> {
+        let damaged = || IndexError::Damaged("run_events".to_owned());
+        let (mut found, mut failed) = (BTreeMap::new(), None);
+        let before = rows::run_event_key(run, to.saturating_add(1));
+        for (first_seq, _) in self.segments.read().iter().rev() {
+            let _ = self.run_events.back(&first_seq.to_be_bytes(), Some(&before), &mut |key, row| {
+                let Some(number) = rows::run_event_number(run, key).filter(|number| *number >= from) else {
+                    return ControlFlow::Break(());
+                };
+                match serde_json::from_slice(row) {
+                    Ok(event) => found.insert(number, Arc::new(event)),
+                    Err(_) => {
+                        failed = Some(damaged());
+                        return ControlFlow::Break(());
+                    }
+                };
+                ControlFlow::Continue(())
+            })?;
+            if failed.is_some() || found.contains_key(&from) {
+                break;
+            }
+        }
+        failed.map_or(Ok(found), Err)
     }
 
     /// A hold that is no longer pending, as it stood when it was last changed: never before the record that placed it.

@@ -24,6 +24,8 @@ pub struct Rows {
     pub(super) accounts: Sorted,
     /// The last admission of each run and step.
     pub(super) runs: Sorted,
+    /// The events of runs, by run and number.
+    pub(super) run_events: Sorted,
     /// Bytes of the operations that wait here.
     bytes: usize,
     /// Operations that were written before the segment's end.
@@ -44,7 +46,7 @@ impl Rows {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         let shelves: usize = self.shelves.iter().map(Vec::len).sum();
-        self.written + shelves + self.holds.len() + self.accounts.len() + self.runs.len()
+        self.written + shelves + self.holds.len() + self.accounts.len() + self.runs.len() + self.run_events.len()
     }
 
     /// Whether operations should be written before more are taken in.
@@ -77,6 +79,9 @@ impl Rows {
             match effect {
                 Effect::Hold(hold) if hold.state != HoldState::Pending => {
                     self.holds.insert(hold.id.as_str().as_bytes().to_vec(), serde_json::to_vec(hold)?);
+                }
+                Effect::RunEvent(event) => {
+                    self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
                 }
                 Effect::Decision(record) if record.kind == Kind::Action => {
                     if let Some(run) = &record.run {
@@ -120,6 +125,16 @@ pub(super) fn run_key(run: &RunId, step: Option<&StepName>) -> Vec<u8> {
 /// What the keys of a budget's accounts begin with.
 pub(super) fn accounts_prefix(budget: &BudgetId) -> Vec<u8> {
     format!("{budget}\0").into_bytes()
+}
+
+pub(super) fn run_event_key(run: &RunId, number: u64) -> Vec<u8> {
+    [run.as_str().as_bytes(), b"\0", &number.to_be_bytes()].concat()
+}
+
+/// The number of an event of this run; `None` for another run's.
+pub(super) fn run_event_number(run: &RunId, key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"\0")?;
+    Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
 pub(super) fn account_key(key: &AccountKey) -> Vec<u8> {

@@ -1,0 +1,335 @@
+//! How denials and passed limits become items, and what operators do to them.
+
+use super::gate_tests::{Gate, ask, in_run, on};
+use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryCommand, RunCommand};
+use crate::attention::{Act, Cause, Item, ItemKind, ItemState, ResolutionCategory, Subject};
+use crate::registry::AgentSpec;
+use crate::runs::{CancelCategory, Report, Reported, RunError};
+use crate::vocabulary::ItemId;
+use serde_json::json;
+use std::sync::Arc;
+
+const NOON: &str = "2026-11-23T12:00:00Z";
+
+fn gate() -> Gate {
+    let mut gate = Gate::new(NOON);
+    gate.budget(&json!({"id": "daily", "unit": "usd", "limit": "5", "window": {"kind": "day"}}));
+    gate
+}
+
+fn too_much(key: &str) -> Admit {
+    in_run(ask("rfq-draft", key, &[("usd", "6")]), "run-17")
+}
+
+fn of_run(gate: &Gate, run: &str) -> Option<Arc<Item>> {
+    gate.state.attention().about_run(&run.parse().unwrap()).cloned()
+}
+
+fn act(gate: &mut Gate, item: &Item, act: Act, revision: Option<u64>) -> Result<Arc<Item>, Refusal> {
+    match gate.one(Command::Item(ItemCommand::Act { id: item.id.clone(), act, reason: None, revision }))? {
+        Answer::Item(item) => Ok(item),
+        other => panic!("an item expected, not {other:?}"),
+    }
+}
+
+fn snooze(until: &str) -> Act {
+    Act::Snooze { until: until.parse().unwrap() }
+}
+
+#[test]
+fn the_third_same_denial_of_an_attempt_is_an_item_in_the_same_record() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    gate.ask(too_much("k2"));
+    assert_eq!(of_run(&gate, "run-17"), None);
+    gate.ask(too_much("k3"));
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.kind, item.state, item.count), (ItemKind::BlockedAction, ItemState::WaitingOnSetup, 1));
+    assert_eq!(item.open_reasons().map(|reason| reason.code.as_str()).collect::<Vec<_>>(), ["budget_exceeded"]);
+    assert_eq!(gate.entries.len(), 1, "denial and item are one record");
+    gate.ask(too_much("k4"));
+    assert_eq!(of_run(&gate, "run-17").unwrap().count, 1, "the same once more is no news");
+    let mut next = too_much("k5");
+    next.request.run.as_mut().unwrap().attempt = 2;
+    gate.ask(next);
+    assert_eq!(of_run(&gate, "run-17").unwrap().count, 1, "another attempt counts anew");
+}
+
+#[test]
+fn three_in_one_batch_are_three() {
+    let mut gate = gate();
+    gate.batch(["k1", "k2", "k3"].map(|key| Command::Admit(Box::new(too_much(key)))).into());
+    assert!(of_run(&gate, "run-17").is_some());
+}
+
+#[test]
+fn a_denial_that_nothing_follows_becomes_an_item() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    gate.at("2026-11-23T12:04:59Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(of_run(&gate, "run-17"), None);
+    assert_eq!(gate.state.next_due(), Some("2026-11-23T12:05:00Z".parse().unwrap()), "the writer wakes for it");
+    gate.at("2026-11-23T12:05:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert!(of_run(&gate, "run-17").is_some());
+    assert_eq!(gate.state.attention().next_due(), None, "and once only");
+}
+
+#[test]
+fn what_follows_a_denial_stops_its_clock() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    gate.ask(in_run(ask("rfq-draft", "k2", &[("usd", "1")]), "run-17"));
+    gate.at("2026-11-23T12:10:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(of_run(&gate, "run-17"), None);
+}
+
+#[test]
+fn dry_runs_never_are_items() {
+    let mut gate = gate();
+    for _ in 0..4 {
+        let mut dry = too_much("k");
+        dry.request.dry_run = true;
+        gate.ask(dry);
+    }
+    gate.at("2026-11-23T13:00:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert!(gate.state.attention().is_empty());
+    assert_eq!(gate.state.attention().denials().count(), 0);
+}
+
+#[test]
+fn a_denial_without_a_run_is_an_item_by_agent_action_and_entity() {
+    let mut gate = gate();
+    let denied = |key: &str| on(ask("rfq-draft", key, &[("usd", "6")]), "rfq");
+    for key in ["k1", "k2", "k3"] {
+        gate.ask(denied(key));
+    }
+    let mut items: Vec<_> = gate.state.attention().all().cloned().collect();
+    assert_eq!(items.len(), 1);
+    let item = items.remove(0);
+    assert!(matches!(&item.subject, Subject::Denial { agent, .. } if agent.as_str() == "rfq-draft"));
+    assert!(item.why().starts_with("rfq-draft may not draft_quote: "), "{}", item.why());
+    assert!(gate.state.attention().anything_waits_on(&Cause::Budget("daily".to_owned())));
+    // what was denied is allowed: it went on by itself
+    gate.ask(on(ask("rfq-draft", "k4", &[("usd", "1")]), "rfq"));
+    let item = gate.state.attention().get(&item.id).cloned().unwrap();
+    assert_eq!(item.resolution.as_ref().unwrap().category, ResolutionCategory::WentOn);
+    assert!(!gate.state.attention().anything_waits_on(&Cause::Budget("daily".to_owned())));
+    // and again
+    for key in ["k5", "k6", "k7"] {
+        gate.ask(denied(key));
+    }
+    let item = gate.state.attention().get(&item.id).cloned().unwrap();
+    assert_eq!((item.state, item.came_back), (ItemState::WaitingOnSetup, 1));
+}
+
+#[test]
+fn a_hard_limit_that_was_passed_is_an_item() {
+    let mut gate = gate();
+    let hold = gate.ask(ask("a", "k", &[("usd", "4")])).hold.unwrap().id;
+    gate.hold(&hold, HoldCommand::Settle(super::gate_tests::amounts(&[("usd", "7")]))).unwrap();
+    let items: Vec<_> = gate.state.attention().all().cloned().collect();
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0].kind, ItemKind::BudgetAlert);
+    assert_eq!(gate.entries.len(), 1, "settlement and item are one record");
+    assert!(items[0].why().contains('7') && items[0].why().contains('5'), "{}", items[0].why());
+}
+
+#[test]
+fn operators_act_and_each_act_is_an_entry() {
+    let mut gate = gate();
+    for key in ["k1", "k2", "k3"] {
+        gate.ask(too_much(key));
+    }
+    let item = of_run(&gate, "run-17").unwrap();
+    let assign =
+        Act::Assign { owner: "Kim".to_owned(), due_at: Some("2026-11-24T12:00:00Z".parse().unwrap()), fix: None };
+    let after = act(&mut gate, &item, assign, Some(item.revision)).unwrap();
+    assert_eq!((gate.entries[0].op.as_str(), gate.entries[0].actor.name.as_str()), ("attention.assign", "Mia"));
+    assert_eq!(gate.entries[0].before.as_ref().unwrap()["owner"], json!(null));
+    assert!(!after.lacks_decision(gate.now));
+    // two operators on one item: the second saw an older one
+    let refusal = act(&mut gate, &item, snooze("2026-11-24T12:00:00Z"), Some(item.revision)).unwrap_err();
+    assert_eq!(refusal, Refusal::Revision { current: after.revision });
+    let refusal = act(&mut gate, &item, snooze(NOON), None).unwrap_err();
+    assert!(matches!(refusal, Refusal::Invalid { pointer, .. } if pointer == "/until"));
+    let nobody = ItemId::new("item_nobody").unwrap();
+    let ask = ItemCommand::Act { id: nobody, act: snooze("2026-11-24T12:00:00Z"), reason: None, revision: None };
+    assert!(matches!(gate.one(Command::Item(ask)), Err(Refusal::NotFound { .. })));
+    let resolve = Act::Resolve { category: ResolutionCategory::Noise, reason: "a test".to_owned() };
+    act(&mut gate, &item, resolve.clone(), None).unwrap();
+    assert!(matches!(act(&mut gate, &item, resolve, None), Err(Refusal::Over(_))));
+}
+
+#[test]
+fn two_acts_in_one_batch_see_each_other() {
+    let mut gate = gate();
+    for key in ["k1", "k2", "k3"] {
+        gate.ask(too_much(key));
+    }
+    let item = of_run(&gate, "run-17").unwrap();
+    let command = |owner: &str| {
+        let act = Act::Assign { owner: owner.to_owned(), due_at: None, fix: None };
+        Command::Item(ItemCommand::Act { id: item.id.clone(), act, reason: None, revision: Some(item.revision) })
+    };
+    let answers = gate.batch(vec![command("Kim"), command("Lee")]);
+    assert!(matches!(&answers[0], Ok(Answer::Item(item)) if item.owner.as_deref() == Some("Kim")));
+    assert!(matches!(answers[1], Err(Refusal::Revision { .. })));
+}
+
+#[test]
+fn an_escalation_goes_to_the_agents_contact() {
+    let mut gate = gate();
+    for key in ["k1", "k2", "k3"] {
+        gate.ask(too_much(key));
+    }
+    let item = of_run(&gate, "run-17").unwrap();
+    let escalate = |to: Option<&str>| {
+        let (id, to) = (item.id.clone(), to.map(str::to_owned));
+        Command::Item(ItemCommand::Escalate { id, to, reason: "beyond me".to_owned(), revision: None })
+    };
+    assert!(matches!(gate.one(escalate(None)), Err(Refusal::Invalid { pointer, .. }) if pointer == "/to"));
+    let spec = AgentSpec { escalation_contact: Some("Dana Reyes".to_owned()), ..AgentSpec::default() };
+    gate.registry(RegistryCommand::PutAgent("rfq-draft".parse().unwrap(), spec));
+    let Answer::Item(after) = gate.one(escalate(None)).unwrap() else { panic!() };
+    assert_eq!((after.state, after.escalated_to.as_deref()), (ItemState::Escalated, Some("Dana Reyes")));
+    assert_eq!(gate.entries[0].reason.as_deref(), Some("beyond me"));
+}
+
+#[test]
+fn a_recheck_that_comes_too_late_changes_nothing() {
+    let mut gate = gate();
+    for key in ["k1", "k2", "k3"] {
+        gate.ask(too_much(key));
+    }
+    let item = of_run(&gate, "run-17").unwrap();
+    let recheck = |revision: u64| {
+        let cause = "budget daily was raised".to_owned();
+        Command::Item(ItemCommand::Rechecked { id: item.id.clone(), still: Vec::new(), cause, revision })
+    };
+    assert!(matches!(gate.one(recheck(item.revision + 1)), Err(Refusal::Revision { .. })));
+    let Answer::Item(ready) = gate.one(recheck(item.revision)).unwrap() else { panic!() };
+    assert_eq!(ready.state, ItemState::ReadyToRetry);
+    assert_eq!(gate.entries[0].reason.as_deref(), Some("budget daily was raised"));
+}
+
+fn report(gate: &mut Gate, id: &str, step: Option<&str>, report: Report) {
+    let reported = Reported {
+        source: "runtime".to_owned(),
+        id: id.to_owned(),
+        time: None,
+        run: "run-17".parse().unwrap(),
+        agent: Some("rfq-draft".parse().unwrap()),
+        attempt: None,
+        lease: None,
+        worker: None,
+        step: step.map(|step| step.parse().unwrap()),
+        report,
+        data: serde_json::Value::Null,
+        body: id.to_owned(),
+    };
+    gate.one(Command::Run(RunCommand::Report(vec![reported]))).unwrap();
+}
+
+fn failed(code: &str, details: Option<serde_json::Value>) -> Report {
+    Report::Failed(RunError { code: code.to_owned(), message: "it failed".to_owned(), details })
+}
+
+#[test]
+fn a_failed_run_is_an_item_in_the_record_of_its_event() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("price-lookup"), Report::StepStarted);
+    assert!(gate.state.attention().is_empty());
+    report(&mut gate, "e2", Some("price-lookup"), failed("503", None));
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.kind, item.state), (ItemKind::FailedRun, ItemState::Open));
+    assert_eq!(gate.entries.len(), 1, "event and item are one record");
+    gate.one(Command::Run(RunCommand::Cancel {
+        run: "run-17".parse().unwrap(),
+        category: CancelCategory::Noise,
+        reason: "a test".to_owned(),
+    }))
+    .unwrap();
+    let item = of_run(&gate, "run-17").unwrap();
+    let resolution = item.resolution.as_ref().unwrap();
+    assert_eq!((resolution.category, resolution.by.as_str()), (ResolutionCategory::Cancelled, "Mia"));
+}
+
+#[test]
+fn a_blocked_run_shows_the_denial_that_stopped_it() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    let error = RunError { code: "budget_exceeded".to_owned(), message: "the gate said no".to_owned(), details: None };
+    report(&mut gate, "e1", Some("price-lookup"), Report::Blocked(error));
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.kind, item.state, item.count), (ItemKind::BlockedAction, ItemState::WaitingOnSetup, 1));
+    let targets: Vec<_> = item.open_reasons().filter_map(|reason| reason.remedy.target.as_deref()).collect();
+    assert_eq!(targets, ["budget:daily"]);
+    assert_eq!(gate.state.attention().denials().count(), 0, "the denial is told");
+    assert!(gate.state.attention().anything_waits_on(&Cause::Budget("daily".to_owned())));
+}
+
+#[test]
+fn progress_stops_the_clock_of_a_denial() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    report(&mut gate, "e1", Some("another-way"), Report::StepStarted);
+    gate.at("2026-11-23T12:06:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(of_run(&gate, "run-17"), None);
+}
+
+#[test]
+fn a_fenced_worker_that_keeps_asking_stops_nobody() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("s"), failed("timeout", None));
+    let count = of_run(&gate, "run-17").unwrap().count;
+    for key in ["k1", "k2", "k3", "k4"] {
+        let answer = gate.ask(in_run(ask("rfq-draft", key, &[("usd", "1")]), "run-17"));
+        assert_eq!(super::gate_tests::codes(&answer), ["attempt_fenced"]);
+    }
+    assert_eq!(of_run(&gate, "run-17").unwrap().count, count);
+}
+
+#[test]
+fn what_is_supplied_waits_at_the_run() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("s"), failed("missing_data", Some(json!({"field": "/entity/properties/due_date"}))));
+    let item = of_run(&gate, "run-17").unwrap();
+    let fields = [("/entity/properties/due_date".to_owned(), json!("2026-12-01"))];
+    act(&mut gate, &item, Act::Supply(fields.into()), None).unwrap();
+    let run = gate.state.runs().run(&"run-17".parse().unwrap()).unwrap();
+    assert_eq!(run.supplied.as_ref().unwrap().data["/entity/properties/due_date"], json!("2026-12-01"));
+    assert_eq!(run.supplied.as_ref().unwrap().by.name, "Mia");
+    assert_eq!(gate.entries.len(), 1);
+}
+
+#[test]
+fn a_failure_between_two_events_of_one_batch_is_not_missed() {
+    let mut gate = gate();
+    let reported = |id: &str, attempt: u32, report: Report| Reported {
+        source: "runtime".to_owned(),
+        id: id.to_owned(),
+        time: None,
+        run: "run-17".parse().unwrap(),
+        agent: Some("rfq-draft".parse().unwrap()),
+        attempt: Some(attempt),
+        lease: None,
+        worker: None,
+        step: Some("s".parse().unwrap()),
+        report,
+        data: serde_json::Value::Null,
+        body: id.to_owned(),
+    };
+    let events = vec![
+        reported("e1", 1, Report::StepStarted),
+        reported("e2", 1, failed("timeout", None)),
+        reported("e3", 2, Report::StepStarted),
+    ];
+    gate.one(Command::Run(RunCommand::Report(events))).unwrap();
+    let item = of_run(&gate, "run-17").unwrap();
+    assert_eq!((item.state, item.count), (ItemState::Retrying, 1));
+}

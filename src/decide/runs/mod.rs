@@ -1,0 +1,22 @@
+//! Runs: one file a command, and what an admission has to do with its run.
+
+mod cancel;
+mod claim;
+mod command;
+mod gate;
+mod put;
+mod report;
+mod retry;
+mod setup;
+mod tick;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec};
+pub use retry::{plan_of, refusal_of_run};
+
+pub(super) use gate::{admitted, reasons};
+pub(super) use tick::tick;
+
+pub(super) use command::decide;

@@ -1,0 +1,253 @@
+//! What is done to items of Command Center, as it is asked for.
+
+use super::attention::one_of;
+use super::budget::LONGEST_TEXT;
+use crate::attention::{Act, ResolutionCategory};
+use crate::http::check::Check;
+use crate::http::extract::RequestBody;
+use crate::http::problem::Problem;
+use crate::operations::{BulkItem, ItemAct};
+use crate::vocabulary::ItemId;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// How many items one bulk call takes.
+const LARGEST_BULK: usize = 1_000;
+/// How long a person's name may be, in bytes.
+const LONGEST_NAME: usize = 256;
+
+/// Give it to a person. With a due time and the fix that it waits for, that is a decision.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = AssignRequest, example = json!({"owner": "Kim Osei", "due_at": "2026-12-01T17:00:00Z", "fix": "budget:rfq-draft-daily"}))]
+pub struct AssignBody {
+    /// The person.
+    pub owner: String,
+    /// By when.
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
+    /// The fix that it waits for: a target or a code of its checklist. Where one thing alone stands in the way, it is that.
+    pub fix: Option<String>,
+    /// A note.
+    pub reason: Option<String>,
+}
+
+/// Put it off.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = SnoozeRequest, example = json!({"until": "2026-12-01T08:00:00Z"}))]
+pub struct SnoozeBody {
+    /// Until when.
+    #[schema(format = DateTime)]
+    pub until: String,
+    /// A note.
+    pub reason: Option<String>,
+}
+
+/// The data that it waits for.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = SupplyRequest, example = json!({"fields": {"/entity/properties/due_date": "2026-12-01"}}))]
+pub struct SupplyBody {
+    /// Values by the field's pointer; only fields that the item asks for (`supply`).
+    #[schema(value_type = Object)]
+    pub fields: BTreeMap<String, Value>,
+    /// A note.
+    pub reason: Option<String>,
+}
+
+/// Hand it to somebody who knows more.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = EscalateRequest, example = json!({"reason": "the same step failed again after a retry"}))]
+pub struct EscalateBody {
+    /// Why.
+    pub reason: String,
+    /// To whom, where it is not the agent's escalation contact.
+    pub to: Option<String>,
+}
+
+/// End it by hand.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = ResolveRequest, example = json!({"category": "fixed", "reason": "the ERP was restarted"}))]
+pub struct ResolveBody {
+    /// `fixed`, `no_longer_needed`, `wrong_record`, `noise` or `denial_was_right`.
+    pub category: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One act for many items.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = BulkAct)]
+pub struct BulkActBody {
+    /// Give them to a person.
+    pub assign: Option<AssignBody>,
+    /// Put them off.
+    pub snooze: Option<SnoozeBody>,
+    /// Hand them to somebody who knows more.
+    pub escalate: Option<EscalateBody>,
+    /// End them by hand.
+    pub resolve: Option<ResolveBody>,
+}
+
+/// What the act would do to these items.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = BulkPreviewRequest, example = json!({"act": {"snooze": {"until": "2026-12-01T08:00:00Z"}}, "ids": ["item_0"]}))]
+pub struct BulkPreviewBody {
+    /// The act: one of them.
+    pub act: BulkActBody,
+    /// The items, at most 1,000.
+    pub ids: Vec<String>,
+}
+
+/// Do it to the items of the preview, as they were there.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = BulkRequest)]
+pub struct BulkBody {
+    /// The act: one of them.
+    pub act: BulkActBody,
+    /// The items with the revisions that the preview froze, at most 1,000.
+    pub items: Vec<BulkItemBody>,
+}
+
+/// An item of a frozen list.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = FrozenItem)]
+pub struct BulkItemBody {
+    /// Which.
+    pub id: String,
+    /// As the preview saw it.
+    pub revision: u64,
+}
+
+impl RequestBody for AssignBody {}
+impl RequestBody for SnoozeBody {}
+impl RequestBody for SupplyBody {}
+impl RequestBody for EscalateBody {}
+impl RequestBody for ResolveBody {}
+impl RequestBody for BulkPreviewBody {
+    const BATCH: bool = true;
+}
+impl RequestBody for BulkBody {
+    const BATCH: bool = true;
+}
+
+fn note(check: &mut Check, reason: Option<&str>) {
+    if let Some(reason) = reason {
+        check.text("/reason", reason, LONGEST_TEXT);
+    }
+}
+
+impl AssignBody {
+    /// The act, or every field at fault.
+    pub fn act(self, at: &str) -> Result<ItemAct, Problem> {
+        let mut check = Check::new(at);
+        check.text("/owner", &self.owner, LONGEST_NAME);
+        note(&mut check, self.reason.as_deref());
+        let due_at = check.optional::<Timestamp>("/due_at", self.due_at.as_deref());
+        let act = Act::Assign { owner: self.owner, due_at, fix: self.fix };
+        check.finish(Some(ItemAct::Act { act, reason: self.reason }))
+    }
+}
+
+impl SnoozeBody {
+    /// The act, or every field at fault.
+    pub fn act(self, at: &str) -> Result<ItemAct, Problem> {
+        let mut check = Check::new(at);
+        note(&mut check, self.reason.as_deref());
+        let until = check.parse::<Timestamp>("/until", &self.until);
+        check.finish(until.map(|until| ItemAct::Act { act: Act::Snooze { until }, reason: self.reason }))
+    }
+}
+
+impl SupplyBody {
+    /// The act, or every field at fault.
+    pub fn act(self, at: &str) -> Result<ItemAct, Problem> {
+        let mut check = Check::new(at);
+        note(&mut check, self.reason.as_deref());
+        check.finish(Some(ItemAct::Act { act: Act::Supply(self.fields), reason: self.reason }))
+    }
+}
+
+impl EscalateBody {
+    /// The act, or every field at fault.
+    pub fn act(self, at: &str) -> Result<ItemAct, Problem> {
+        let mut check = Check::new(at);
+        check.text("/reason", &self.reason, LONGEST_TEXT);
+        if let Some(to) = &self.to {
+            check.text("/to", to, LONGEST_NAME);
+        }
+        check.finish(Some(ItemAct::Escalate { to: self.to, reason: self.reason }))
+    }
+}
+
+impl ResolveBody {
+    /// The act, or every field at fault.
+    pub fn act(self, at: &str) -> Result<ItemAct, Problem> {
+        let mut check = Check::new(at);
+        check.text("/reason", &self.reason, LONGEST_TEXT);
+        let by_hand = |text: &str| {
+            ResolutionCategory::parse(text).filter(|category| ResolutionCategory::BY_HAND.contains(category))
+        };
+        let category = one_of(&mut check, "/category", Some(&self.category), by_hand);
+        let reason = self.reason.clone();
+        check.finish(
+            category.map(|category| ItemAct::Act { act: Act::Resolve { category, reason }, reason: Some(self.reason) }),
+        )
+    }
+}
+
+impl BulkActBody {
+    fn act(self) -> Result<ItemAct, Problem> {
+        match (self.assign, self.snooze, self.escalate, self.resolve) {
+            (Some(body), None, None, None) => body.act("/act/assign"),
+            (None, Some(body), None, None) => body.act("/act/snooze"),
+            (None, None, Some(body), None) => body.act("/act/escalate"),
+            (None, None, None, Some(body)) => body.act("/act/resolve"),
+            _ => {
+                let mut check = Check::new("");
+                check.fault("/act", "must name one act: assign, snooze, escalate or resolve");
+                check.finish(None)
+            }
+        }
+    }
+}
+
+fn bounded(check: &mut Check, pointer: &str, count: usize) {
+    if count == 0 || count > LARGEST_BULK {
+        check.fault(pointer, format_args!("must name from 1 to {LARGEST_BULK} items"));
+    }
+}
+
+impl BulkPreviewBody {
+    /// The act and the items, or every field at fault.
+    pub fn asked(self) -> Result<(ItemAct, Vec<ItemId>), Problem> {
+        let act = self.act.act()?;
+        let mut check = Check::new("");
+        bounded(&mut check, "/ids", self.ids.len());
+        let ids: Vec<ItemId> = self
+            .ids
+            .iter()
+            .take(LARGEST_BULK)
+            .enumerate()
+            .filter_map(|(n, id)| check.parse(format_args!("/ids/{n}"), id))
+            .collect();
+        check.finish(Some((act, ids)))
+    }
+}
+
+impl BulkBody {
+    /// The act and the frozen items, or every field at fault.
+    pub fn asked(self) -> Result<(ItemAct, Vec<BulkItem>), Problem> {
+        let act = self.act.act()?;
+        let mut check = Check::new("");
+        bounded(&mut check, "/items", self.items.len());
+        let mut items = Vec::new();
+        for (n, item) in self.items.iter().take(LARGEST_BULK).enumerate() {
+            if let Some(id) = check.parse::<ItemId>(format_args!("/items/{n}/id"), &item.id) {
+                items.push(BulkItem { id, revision: item.revision });
+            }
+        }
+        check.finish(Some((act, items)))
+    }
+}

@@ -1,0 +1,160 @@
+//! Retry: a preview, then a commit that names its version.
+
+use super::act::unexpected;
+use super::show::visible;
+use crate::admission::{Action, AdmissionAnswer, Kind, Request, RunRef};
+use crate::decide::{Answer, Command, Envelope, Refusal, RetryCommand, RunAnswer, RunCommand, plan_of};
+use crate::operations::admit::{JUDGED_AGAIN, judge};
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::{Operation, Principal};
+use crate::runs::{self, Plan, RetryRefusal, Run};
+use crate::state::Draft;
+use crate::vocabulary::{ActionName, IdempotencyKey, RunId};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A retry holds nothing; its question has the usual time all the same.
+const RETRY_HOLD_TTL_S: u32 = 600;
+
+/// What a retry would do, and what the gate says of it now.
+#[derive(Clone, Debug)]
+pub struct RetryPreview {
+    /// The run.
+    pub run: Arc<Run>,
+    /// What would happen.
+    pub plan: Plan,
+    /// What policy, budgets and connectors say now.
+    pub verdict: AdmissionAnswer,
+    /// Why it would be refused, if it would.
+    pub refusal: Option<RetryRefusal>,
+    /// What changed since the stopped attempt was last judged.
+    pub changed: Vec<String>,
+}
+
+/// What somebody asks for who retries.
+#[derive(Clone, Debug)]
+pub struct RetryAskedFor {
+    /// The plan that they saw.
+    pub plan_version: String,
+    /// So that asking twice makes one attempt.
+    pub key: IdempotencyKey,
+    /// Why.
+    pub reason: String,
+    /// The side effects that they acknowledge.
+    pub acknowledge: Vec<String>,
+    /// An admin lets it go on although the same step failed again.
+    pub overridden: bool,
+}
+
+/// Previews a retry.
+pub fn retry_plan(app: &App, principal: &Principal, id: &RunId) -> Result<RetryPreview, OperationError> {
+    let run = visible(app, principal, Operation::ReadRetryPlan, id)?;
+    let plan = app.read(|state| plan_of(&Draft::new(state), &run));
+    let verdict = verdict(app, principal, &run)?;
+    let all: Vec<String> = plan.side_effects.iter().map(|effect| effect.id.clone()).collect();
+    let asked = runs::RetryAsked { plan_version: &plan.version, acknowledge: &all, overridden: false };
+    let refusal = runs::check(&run, &plan, &asked).err();
+    let refusal = refusal.or_else(|| crate::decide::refusal_of_run(&run, &verdict));
+    let changed = changed(app, &run)?;
+    Ok(RetryPreview { run, plan, verdict, refusal, changed })
+}
+
+/// The question that a retry of this run is.
+fn question(run: &Run, dry_run: bool) -> Result<Request, OperationError> {
+    let internal = |error: crate::vocabulary::IdError| OperationError::Internal(error.to_string());
+    let step = run.latest().and_then(|attempt| attempt.failed_step.clone());
+    Ok(Request {
+        idempotency_key: None,
+        kind: Kind::Retry,
+        agent: run.agent.clone(),
+        action: Action { name: ActionName::new("start_run").map_err(internal)?, properties: Map::new() },
+        entity: None,
+        run: Some(RunRef { id: run.id.clone(), attempt: run.latest_number(), step, lease: None }),
+        estimate: BTreeMap::new(),
+        connectors: Vec::new(),
+        context: Map::new(),
+        hold_ttl_s: RETRY_HOLD_TTL_S,
+        dry_run,
+    })
+}
+
+fn verdict(app: &App, principal: &Principal, run: &Run) -> Result<AdmissionAnswer, OperationError> {
+    let request = question(run, true)?;
+    for _ in 0..=JUDGED_AGAIN {
+        let command = Command::Admit(Box::new(judge(app, &request, String::new())?));
+        match app.store.preview(&Envelope { command, actor: principal.actor() }, app.guard.now()?) {
+            Ok(Answer::DryRun(answer)) => return Ok(*answer),
+            Ok(other) => return Err(OperationError::Internal(format!("a dry run was answered by {other:?}"))),
+            Err(Refusal::Stale) => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Err(OperationError::Stale)
+}
+
+/// What is another than when the stopped attempt was last judged.
+fn changed(app: &App, run: &Run) -> Result<Vec<String>, OperationError> {
+    let step = run.latest().and_then(|attempt| attempt.failed_step.as_ref());
+    let Some(record) = app.store.last_action(&run.id, step)? else { return Ok(Vec::new()) };
+    let mut changed = Vec::new();
+    app.read(|state| {
+        if state.policy_set().is_some_and(|head| head.digest != record.judged.policy_set) {
+            changed.push("policy_set".to_owned());
+        }
+        if state.agent_revision(&run.agent) != record.judged.agent_revision {
+            changed.push("agent".to_owned());
+        }
+        let entity_now = record.entity_type.as_ref().map_or(0, |kind| state.entity_type_revision(kind));
+        if entity_now != record.judged.entity_type_revision {
+            changed.push("entity_type".to_owned());
+        }
+        for connector in state.runs().connectors().filter(|connector| connector.since > record.decided_at) {
+            changed.push(format!("connector:{}", connector.id));
+        }
+        let revised = |budget: &&Arc<crate::budget::Budget>| budget.updated_at > record.decided_at;
+        for budget in state.budgets().filter(revised) {
+            changed.push(format!("budget:{}", budget.id()));
+        }
+    });
+    Ok(changed)
+}
+
+/// Makes another attempt. Asking again under the same key answers with the attempt that was made.
+pub async fn retry_run(
+    app: &App,
+    principal: &Principal,
+    id: &RunId,
+    asked: RetryAskedFor,
+    body: &Value,
+) -> Result<(Arc<Run>, u32), OperationError> {
+    let run = visible(app, principal, Operation::RetryRun, id)?;
+    if asked.overridden {
+        principal.may(Operation::OverrideRetry)?;
+    }
+    let body = app.mask_key.digest(crate::audit::canonical_json(body).as_bytes());
+    for _ in 0..=JUDGED_AGAIN {
+        let command = RetryCommand {
+            run: run.id.clone(),
+            plan_version: asked.plan_version.clone(),
+            key: asked.key.clone(),
+            body: body.clone(),
+            reason: asked.reason.clone(),
+            acknowledge: asked.acknowledge.clone(),
+            overridden: asked.overridden,
+            judged: judge(app, &question(&run, false)?, body.clone())?,
+        };
+        match super::act::commit(app, principal, RunCommand::Retry(Box::new(command))).await {
+            Ok(RunAnswer::Retried(run, attempt)) => {
+                app.dispatch.notify_waiters();
+                return Ok((run, attempt));
+            }
+            Ok(RunAnswer::RetryDenied(refusal, _)) => return Err(Refusal::Retry(refusal).into()),
+            Ok(other) => return Err(unexpected(&other)),
+            Err(OperationError::Refused(Refusal::Stale)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(OperationError::Stale)
+}

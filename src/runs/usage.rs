@@ -1,0 +1,129 @@
+//! What a run has spent and set aside: per budget, unit, attempt and step.
+
+use crate::budget::{Hold, HoldState};
+use crate::vocabulary::{Balance, BudgetId, StepName, Unit};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Three sums of one unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Set aside, and not yet settled.
+    pub held: Balance,
+    /// Spent.
+    pub settled: Balance,
+    /// Set aside, and expired without a word: it may have been spent.
+    pub unsettled: Balance,
+}
+
+/// What part of a run spent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UsageKey {
+    /// The budget that it counts against; `None` for what the run spent in all.
+    pub budget: Option<BudgetId>,
+    /// The window of the account.
+    pub window: Option<String>,
+    /// What is counted.
+    pub unit: Unit,
+    /// In which attempt.
+    pub attempt: u32,
+    /// In which step.
+    pub step: Option<StepName>,
+}
+
+/// The usage of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunUsage {
+    /// What was spent in all, by unit; each hold counts once, however many budgets it counts against.
+    pub totals: BTreeMap<Unit, Sums>,
+    /// The same by attempt and step, and against each budget.
+    #[serde(with = "pairs")]
+    pub lines: BTreeMap<UsageKey, Sums>,
+    /// How many holds these are.
+    pub holds: usize,
+}
+
+/// A map whose keys are no text, as an array of pairs.
+mod pairs {
+    use super::{Sums, UsageKey};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<UsageKey, Sums>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<UsageKey, Sums>, D::Error> {
+        Ok(Vec::<(UsageKey, Sums)>::deserialize(from)?.into_iter().collect())
+    }
+}
+
+impl RunUsage {
+    /// Adds other holds' usage.
+    pub fn add(&mut self, more: &Self) {
+        for (unit, sums) in &more.totals {
+            add(self.totals.entry(unit.clone()).or_default(), sums);
+        }
+        for (key, sums) in &more.lines {
+            add(self.lines.entry(key.clone()).or_default(), sums);
+        }
+        self.holds += more.holds;
+    }
+}
+
+/// Sums up the holds that a run's admissions placed.
+pub fn usage<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> RunUsage {
+    let mut usage = RunUsage::default();
+    for hold in holds {
+        let Some(of) = &hold.run else { continue };
+        usage.holds += 1;
+        let key = |budget: Option<&BudgetId>, window: Option<String>, unit: &Unit| UsageKey {
+            budget: budget.cloned(),
+            window,
+            unit: unit.clone(),
+            attempt: of.attempt,
+            step: of.step.clone(),
+        };
+        let mut own: BTreeMap<Unit, Sums> = BTreeMap::new();
+        for line in &hold.lines {
+            let sums = sums(hold, &line.unit, line.held.into());
+            let account = &line.account;
+            add(
+                usage
+                    .lines
+                    .entry(key(Some(&account.budget), Some(account.window.to_string()), &line.unit))
+                    .or_default(),
+                &sums,
+            );
+            own.insert(line.unit.clone(), sums);
+        }
+        for unit in hold.settlement.iter().flat_map(|settlement| settlement.actual.keys()) {
+            own.entry(unit.clone()).or_insert_with(|| sums(hold, unit, Balance::ZERO));
+        }
+        for (unit, sums) in &own {
+            add(usage.lines.entry(key(None, None, unit)).or_default(), sums);
+            add(usage.totals.entry(unit.clone()).or_default(), sums);
+        }
+    }
+    usage
+}
+
+fn sums(hold: &Hold, unit: &Unit, held: Balance) -> Sums {
+    match hold.state {
+        HoldState::Pending => Sums { held, ..Sums::default() },
+        HoldState::Expired => Sums { unsettled: held, ..Sums::default() },
+        HoldState::Released => Sums::default(),
+        HoldState::Settled => {
+            let actual = hold.settlement.as_ref().and_then(|settlement| settlement.actual.get(unit));
+            Sums { settled: actual.map_or(Balance::ZERO, |amount| (*amount).into()), ..Sums::default() }
+        }
+    }
+}
+
+fn add(to: &mut Sums, more: &Sums) {
+    for (sum, more) in [(&mut to.held, more.held), (&mut to.settled, more.settled), (&mut to.unsettled, more.unsettled)]
+    {
+        // as many holds as fit into memory do not come near 128 bits
+        *sum = sum.checked_add(more).unwrap_or(*sum);
+    }
+}
