@@ -44,7 +44,7 @@ pub use policies::{
     PolicySets, RefusedView, Taken, confirm_policy_set, note_not_taken, offer_tree, policy_report, policy_set,
     policy_sets, refused,
 };
-pub use policy_room::PolicyRoom;
+pub use policy_room::{Comparison, PolicyRoom};
 pub use recheck::{Rechecked, recheck};
 pub use recheck_causes::{Causes, Why};
 pub use records::{admission, admissions, audit, explain_admission, recorded_inputs, store_status};

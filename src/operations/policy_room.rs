@@ -37,9 +37,31 @@ pub struct PolicyRoom {
     sets: RwLock<Vec<Arc<PolicySet>>>,
     quarantine: Quarantine,
     limits: Limits,
-    in_use: EnginesInUse,
+    in_use: Arc<EnginesInUse>,
     /// Told of every set that comes into force.
     listener: Mutex<Option<Sender<()>>>,
+}
+
+/// A layer whose engines are to be compared. It holds nothing of the daemon but this.
+pub struct Comparison {
+    set: Arc<PolicySet>,
+    layer: LayerId,
+    in_use: Arc<EnginesInUse>,
+}
+
+impl Comparison {
+    /// Which layer.
+    pub fn layer(&self) -> &LayerId {
+        &self.layer
+    }
+
+    /// Has both engines judge what derives from these inputs, and moves the layer to the faster one where they agree. It
+    /// takes its time, and belongs on a thread of its own.
+    pub fn run(self, recorded: &[Value]) {
+        if let Some(layer) = self.set.layer(&self.layer) {
+            self.in_use.compared(layer, agree(&self.set, layer, recorded));
+        }
+    }
 }
 
 impl PolicyRoom {
@@ -51,7 +73,7 @@ impl PolicyRoom {
             sets: RwLock::new(vec![set]),
             quarantine: Quarantine::default(),
             limits,
-            in_use: EnginesInUse::default(),
+            in_use: Arc::default(),
             listener: Mutex::default(),
         }
     }
@@ -112,17 +134,12 @@ impl PolicyRoom {
         Engines::default().explain(set, layers, input, &self.conditions(now))
     }
 
-    /// Has both engines judge what derives from these inputs, by one layer of the set that has not been compared yet, and
-    /// moves it to the faster one where they agree. `false` when there is none left. It takes its time, and belongs on a
-    /// thread of its own.
-    pub fn compare_next(&self, digest: &str, recorded: &dyn Fn(&LayerId) -> Vec<Value>) -> bool {
-        let Some(set) = self.set(digest) else { return false };
+    /// The next layer of a set that may run on the faster engine and has not been compared yet.
+    pub fn next_to_compare(&self, digest: &str) -> Option<Comparison> {
+        let set = self.set(digest)?;
         self.in_use.retain(&set);
-        let Some(layer) = set.layers().find(|layer| layer.may_run_on_rvm() && !self.in_use.knows(layer)) else {
-            return false;
-        };
-        self.in_use.compared(layer, agree(&set, layer, &recorded(&layer.id)));
-        true
+        let layer = set.layers().find(|layer| layer.may_run_on_rvm() && !self.in_use.knows(layer))?.id.clone();
+        Some(Comparison { set, layer, in_use: Arc::clone(&self.in_use) })
     }
 
     /// What operators see of a set.

@@ -46,13 +46,12 @@ pub(super) async fn offer(app: &App, options: &Options) -> anyhow::Result<String
     Ok(hash)
 }
 
-/// The longest pause between two layers.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Between two layers, for admissions come first.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Recorded inputs that a layer is compared on.
 const RECORDED: usize = 8;
 
-/// Compares the engines on every layer of each set that comes into force, on a thread that ends with the app. It works at
-/// most half of the time: admissions come first.
+/// Compares the engines on every layer of each set that comes into force, on a thread that ends with the app.
 pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
     let (listener, changes) = std::sync::mpsc::channel();
     app.policy.set_listener(listener);
@@ -60,16 +59,13 @@ pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
     std::thread::Builder::new().name("engines".to_owned()).spawn(move || {
         while changes.recv().is_ok() {
             while let Some(app) = app.upgrade() {
-                let started = std::time::Instant::now();
                 let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
-                let compared = digest.is_some_and(|digest| {
-                    app.policy.compare_next(&digest, &|layer| recorded_inputs(&app, layer, RECORDED))
-                });
+                let Some(comparison) = digest.and_then(|digest| app.policy.next_to_compare(&digest)) else { break };
+                let recorded = recorded_inputs(&app, comparison.layer(), RECORDED);
+                // a daemon that ends meanwhile is not kept
                 drop(app);
-                if !compared {
-                    break;
-                }
-                std::thread::sleep(started.elapsed().min(LONGEST_PAUSE));
+                comparison.run(&recorded);
+                std::thread::sleep(PAUSE);
             }
         }
     })?;

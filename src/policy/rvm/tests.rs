@@ -1,3 +1,5 @@
+//! Both engines on adversarial Rego, and on the whole subset at random.
+
 use super::{EngineInUse, EnginesInUse, agree};
 use crate::policy::limits::{Limits, Quarantine, ThreadClock};
 use crate::policy::{Conditions, Engines, LayerId, Layers, PolicySet, Tree, check};
