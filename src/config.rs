@@ -89,13 +89,15 @@ pub struct HoldsConfig {
     pub per_agent: usize,
     /// Open holds in all.
     pub total: usize,
+    /// Used idempotency keys that are remembered, in all.
+    pub keys: usize,
     /// How long an idempotency key is remembered, in hours; 24 at least.
     pub key_ttl_h: u32,
 }
 
 impl Default for HoldsConfig {
     fn default() -> Self {
-        Self { per_agent: 10_000, total: 1_000_000, key_ttl_h: 24 }
+        Self { per_agent: 10_000, total: 1_000_000, keys: 100_000_000, key_ttl_h: 24 }
     }
 }
 
@@ -193,7 +195,7 @@ impl Config {
     /// Checkpoints, and what is dropped behind them.
     pub fn keeping(&self) -> Keeping {
         let retain = self.store.retain_days.map(|days| jiff::SignedDuration::from_hours(24 * i64::from(days)));
-        Keeping { checkpoint_bytes: self.store.checkpoint_bytes, retain }
+        Keeping { checkpoint_bytes: self.store.checkpoint_bytes, retain, keys: self.holds.keys }
     }
 
     /// How fast and how often everything that is kept is checked.

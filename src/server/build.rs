@@ -15,6 +15,7 @@ use crate::http;
 use crate::operations::{App, Notices, Schemas, note_not_taken};
 use crate::policy_dir::Watcher;
 use crate::store::Store;
+use crate::store::sled::mask_key::{MASK_KEY_FILE, read_mask_key};
 use crate::store::sled::{Recovery, Settings, Sled};
 use anyhow::Context as _;
 use parking_lot::RwLock;
@@ -221,23 +222,27 @@ fn tell_recovery(recovery: &Recovery) {
     tracing::info!(target: "tollgate::store", records, checkpoint, torn, put_aside, "journal read");
 }
 
-/// The key that masked values are digested with: made at the first start, kept where only its owner can read it.
+/// The key that masked values are digested with: made at the first start, kept where only its owner can read it. A changed
+/// byte of it would quietly make every idempotency key another's, so the file carries a checksum.
 fn mask_key(state: &Path) -> anyhow::Result<MaskKey> {
-    let path = state.join("mask.key");
+    let path = state.join(MASK_KEY_FILE);
     let context = || format!("cannot read or make {}", path.display());
     match std::fs::read(&path) {
-        Ok(bytes) => {
-            let bytes = <[u8; 32]>::try_from(bytes).ok().with_context(|| {
-                format!("{} must hold 32 bytes; without it masked values of the past cannot be matched", path.display())
-            })?;
-            Ok(MaskKey::new(bytes))
-        }
+        Ok(bytes) => match read_mask_key(&bytes) {
+            Some(key) => Ok(MaskKey::new(key)),
+            None => anyhow::bail!(
+                "{} is not as it was written: without it masked values and idempotency keys of the past cannot be matched; \
+                 take it from a backup",
+                path.display()
+            ),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
             let mut options = std::fs::OpenOptions::new();
             let mut file = options.write(true).create_new(true).mode(0o600).open(&path).with_context(context)?;
-            file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(context)?;
+            let whole = [&bytes[..], &crc32fast::hash(&bytes).to_le_bytes()].concat();
+            file.write_all(&whole).and_then(|()| file.sync_all()).with_context(context)?;
             Ok(MaskKey::new(bytes))
         }
         Err(error) => Err(error).with_context(context),

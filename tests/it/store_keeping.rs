@@ -458,3 +458,57 @@ fn a_survey_tells_sizes_and_lags_by_the_files_alone() {
     assert!(!survey.checkpoints.is_empty() && survey.checkpoints.iter().all(|one| one.wrong.is_none()));
     assert!(survey.checkpoint_lag < 40 && survey.database.bytes > 0 && survey.put_aside.is_empty(), "{survey:?}");
 }
+
+/// The database behind is deleted: while it is built anew, admissions are answered, and so is a key from before; what only it
+/// has waits, and says so.
+#[test]
+fn admissions_are_answered_while_the_database_behind_is_built_anew() {
+    let mut place = Place::new();
+    place.checkpoint_bytes = 64 << 20;
+    let store = place.open();
+    furnish(&store);
+    let silent = hold_of(&decided(&store, admit("a", "silent", "0.30")));
+    let first = decided(&store, admit("a", "first", "0.10"));
+    place.advance_h(1);
+    fill(&store, 0, 150);
+    drop(store);
+    fs::remove_dir_all(place.dir.path().join("db")).unwrap();
+    let mut settings = place.settings();
+    settings.wait_for_database = Duration::ZERO;
+    let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+    let again = decided(&store, admit("a", "first", "0.10"));
+    assert_eq!(again.answer.get(), first.answer.get());
+    decided(&store, admit("a", "new", "0.01"));
+    let mut waited = 0;
+    let settled = loop {
+        match commit(&store, settle(silent.clone(), "0.25")) {
+            Err(CommitFailure::Unread(_)) => waited += 1,
+            answer => break answer,
+        }
+        assert!(matches!(store.hold(&silent), Err(tollgate::store::ReadError::NotYet) | Ok(Some(_))));
+    };
+    assert!(matches!(settled, Ok(Answer::Hold(_))), "after {waited} times: {settled:?}");
+    until(|| store.status().index_state == tollgate::store::sled::IndexState::InStep);
+    let page = store.decisions(&DecisionFilter::default(), None, 1_000).unwrap();
+    assert_eq!(page.items.len(), 153);
+    let status = store.status();
+    assert!(status.index_segments == status.sealed_segments && status.sealed_segments > 20, "{status:?}");
+}
+
+#[test]
+fn beyond_the_most_keys_admissions_wait_and_settlements_do_not() {
+    let place = Place::new();
+    let mut settings = place.settings();
+    settings.keeping.keys = 10;
+    let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+    furnish(&store);
+    let first = decided(&store, admit("a", "first", "0.01"));
+    let mut n = 0;
+    while store.status().used_keys < 10 {
+        let _ = store.submit(asked(admit("a", &format!("k{n}"), "0.01"))).blocking_recv().unwrap();
+        n += 1;
+    }
+    let refused = store.submit(asked(admit("a", "more", "0.01"))).blocking_recv().unwrap();
+    assert!(matches!(refused, Err(CommitFailure::Busy)), "{refused:?}");
+    commit(&store, settle(hold_of(&first), "0.01")).unwrap();
+}

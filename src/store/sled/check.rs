@@ -4,9 +4,11 @@
 use super::blobs::{BlobError, Blobs};
 use super::checkpoint::{self, BadCheckpoint};
 use super::journal::{Anchor, ReadError, Torn, Walk, walk_kept};
+use super::mask_key::{MASK_KEY_FILE, read_mask_key};
 use crate::audit::{CheckpointFault, CheckpointHeader, Damage, Digest, EntryView, Fault, Frame, file_name, parse_body};
 use crate::state::{CheckpointNote, DroppedSegment, Effect, JournalNote};
 use jiff::Timestamp;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +53,9 @@ pub enum CheckError {
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] BadCheckpoint),
+    /// The masking secret.
+    #[error("{0}: bytes of it were changed after it was written")]
+    MaskKey(PathBuf),
     /// The folder of checkpoints cannot be read.
     #[error("{0}: {1}")]
     Folder(PathBuf, io::Error),
@@ -63,6 +68,7 @@ impl CheckError {
             self,
             Self::Journal(ReadError::Damage(_) | ReadError::Mark(_))
                 | Self::Checkpoint(_)
+                | Self::MaskKey(_)
                 | Self::Blob(BlobError::Changed { .. } | BlobError::Claim { .. })
         )
     }
@@ -109,6 +115,10 @@ pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> 
     checked.bytes = walked.segments.iter().map(|segment| segment.length).sum();
     checked.torn = walked.torn;
     checked.checkpoints = checkpoints.len() as u64;
+    let mask_key = state.join(MASK_KEY_FILE);
+    if fs::read(&mask_key).is_ok_and(|bytes| read_mask_key(&bytes).is_none()) {
+        return Err(CheckError::MaskKey(mask_key));
+    }
     let blobs = Blobs::new(state.join("blobs"));
     for digest in blobs.list()? {
         blobs.get(&digest)?;

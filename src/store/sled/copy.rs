@@ -4,6 +4,7 @@
 use super::check::{CheckError, Checked, check};
 use super::checkpoint::checkpoint_files;
 use super::journal::{ReadError, Torn, cut_torn_end, sealed_segments, segments, walk_kept};
+use super::mask_key::MASK_KEY_FILE;
 use crate::audit::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub const MANIFEST: &str = "manifest.json";
 
 /// Files at the top of a state directory that a backup holds too, where they are there.
-const OTHER_FILES: [&str; 1] = ["mask.key"];
+const OTHER_FILES: [&str; 1] = [MASK_KEY_FILE];
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

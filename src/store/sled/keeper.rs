@@ -38,11 +38,13 @@ pub struct Keeping {
     pub checkpoint_bytes: u64,
     /// Segments are dropped when all of them is so old; `None`: never.
     pub retain: Option<SignedDuration>,
+    /// Used keys that are remembered at most; beyond that admissions are refused until some are over.
+    pub keys: usize,
 }
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self { checkpoint_bytes: 128 << 20, retain: None }
+        Self { checkpoint_bytes: 128 << 20, retain: None, keys: 100_000_000 }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod journal;
 mod keeper;
 mod list;
 pub mod lock;
+pub mod mask_key;
 mod open;
 mod position;
 mod progress;

@@ -30,9 +30,6 @@ use std::time::Duration;
 /// answers first.
 const WAITED_FOR_BYTES: u64 = 64 << 20;
 
-/// How long it waits at most.
-const WAITED_AT_MOST: Duration = Duration::from_secs(5);
-
 /// How the store works.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -46,6 +43,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Checkpoints, and what is dropped behind them.
     pub keeping: Keeping,
+    /// How long the start waits for the database behind a short journal.
+    pub wait_for_database: Duration,
     /// How fast and how often everything is read and checked.
     pub scrubbing: Scrubbing,
 }
@@ -59,6 +58,7 @@ impl Settings {
             writer: writer::Settings::default(),
             limits: Limits::default(),
             keeping: Keeping::default(),
+            wait_for_database: Duration::from_secs(5),
             scrubbing: Scrubbing::default(),
         }
     }
@@ -183,7 +183,7 @@ impl Sled {
         let (keeper, in_step) = Keeper::start(work).map_err(io)?;
         if journal_bytes <= WAITED_FOR_BYTES {
             // it goes on without: what needs the database behind says so until it is there
-            let _ = in_step.recv_timeout(WAITED_AT_MOST);
+            let _ = in_step.recv_timeout(settings.wait_for_database);
         }
         let recovery = Recovery {
             records: walked.chain.seq,
@@ -214,6 +214,7 @@ impl Sled {
             blobs,
             limits,
             feed,
+            most_keys: settings.keeping.keys,
             lock,
         };
         Ok((Self::new(parts), recovery))

@@ -15,7 +15,7 @@ use crate::admission::{AdmissionAnswer, DecisionRecord};
 use crate::audit::{Digest, WriterId};
 use crate::budget::{Account, Accounts as _, Hold};
 use crate::clock::ClockGuard;
-use crate::decide::{Answer, Envelope, Limits, Refusal, Rehearsed, Taken};
+use crate::decide::{Answer, Command, Envelope, Limits, Refusal, Rehearsed, Taken};
 use crate::runs::RunEvent;
 use crate::state::State;
 use crate::store::{
@@ -45,6 +45,7 @@ pub(super) struct Parts {
     pub(super) blobs: Blobs,
     pub(super) limits: Limits,
     pub(super) feed: Feed,
+    pub(super) most_keys: usize,
     /// Let go of last.
     #[expect(dead_code, reason = "held, not read")]
     pub(super) lock: Lock,
@@ -81,7 +82,8 @@ impl Sled {
 
 impl Store for Sled {
     fn submit(&self, envelope: Envelope) -> Reply {
-        if self.0.history.lags_too_far() {
+        let full = matches!(envelope.command, Command::Admit(_)) && self.0.history.keys.len() >= self.0.most_keys;
+        if full || self.0.history.lags_too_far() {
             let (reply, receiver) = tokio::sync::oneshot::channel();
             // its receiver is in our hands, so it cannot be gone
             let _ = reply.send(Err(CommitFailure::Busy));

@@ -7,6 +7,7 @@ use crate::state::{KeyEntry, KeyName, Operation};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A generation is full with so many keys.
 const FULL: usize = 1 << 20;
@@ -33,6 +34,7 @@ pub(super) struct Collected {
 #[derive(Debug, Default)]
 pub(super) struct UsedKeys {
     generations: RwLock<Arc<Vec<Arc<Generation>>>>,
+    count: AtomicUsize,
 }
 
 /// 64 bits of the key's name: enough to rule nearly every other key out.
@@ -66,7 +68,9 @@ impl Collected {
 impl UsedKeys {
     /// As a checkpoint has them.
     pub(super) fn new(generations: Vec<Generation>) -> Self {
-        Self { generations: RwLock::new(Arc::new(generations.into_iter().map(Arc::new).collect())) }
+        let count = generations.iter().map(|generation| generation.keys.len()).sum();
+        let generations = RwLock::new(Arc::new(generations.into_iter().map(Arc::new).collect()));
+        Self { generations, count: AtomicUsize::new(count) }
     }
 
     /// As they stand, for a checkpoint.
@@ -76,7 +80,7 @@ impl UsedKeys {
 
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
-        self.generations().iter().map(|generation| generation.keys.len()).sum()
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Takes in the keys of the segment that ends with the record `upto`, decided at `now`, and lets go of generations that
@@ -95,6 +99,7 @@ impl UsedKeys {
                 _ => generations.push(Arc::new(Generation { upto, last_end, keys })),
             }
         }
+        self.count.store(generations.iter().map(|generation| generation.keys.len()).sum(), Ordering::Relaxed);
         *self.generations.write() = Arc::new(generations);
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tollgate::clock::{Clock as _, ManualClock, SystemClock};
 use tollgate::config::Config;
 use tollgate::server::{Options, Stop, build};
+use tollgate::store::sled::lock::Lock;
 
 /// The first admin's key.
 pub(crate) const ADMIN_KEY: &str = "an-admin-key-of-the-tests-0123456789";
@@ -95,6 +96,7 @@ fn run(setup: Setup) -> Daemon {
         show_key: false,
         clock: Arc::new(setup.clock.clone()),
     };
+    let state = options.state.clone();
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let app = actix_web::rt::System::new().block_on(async move {
@@ -106,6 +108,8 @@ fn run(setup: Setup) -> Daemon {
         });
         // a process would have ended here; in this one the workers' threads let go of the state directory in their own time
         until("the workers have ended", || app.strong_count() == 0);
+        // what they held is being dropped, the lock last; a child that another test has just forked holds it for a moment too
+        until("the state directory is let go of", || Lock::take(&state).is_ok());
     });
     let (address, stop) = receiver.recv().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -202,6 +202,12 @@ impl Index {
 
     /// Takes a segment in; it must be the next one. Doing so again changes nothing.
     pub fn add(&self, sealed: &Sealed, rows: &Rows) -> Result<(), IndexError> {
+        // sled may panic where the disk refuses a write
+        catch_unwind(AssertUnwindSafe(|| self.write(sealed, rows)))
+            .unwrap_or_else(|_| Err(IndexError::Damaged("the database file".to_owned())))
+    }
+
+    fn write(&self, sealed: &Sealed, rows: &Rows) -> Result<(), IndexError> {
         for (blocks, rows) in self.shelves.iter().zip(&rows.shelves) {
             blocks.write(&[], rows)?;
         }

@@ -137,10 +137,21 @@ impl<C: Core> Writer<C> {
         }
     }
 
-    /// Nothing waits: notes that the last record is durable, so that it is never taken for a torn one.
+    /// Makes a segment where there is none; with that, commands can be made durable again.
+    fn open_segment(&mut self) -> io::Result<()> {
+        if self.journal.is_failed() {
+            self.journal.ensure_open()?;
+            tracing::info!("a journal segment could be made again");
+            *self.shared.failure.lock() = None;
+        }
+        Ok(())
+    }
+
+    /// Nothing waits: tries whether a segment can be made again, so that who waits for readiness hears of it, and notes that the last record is durable, so that it is never taken for a torn one.
     fn mark(&mut self) {
-        if !self.journal.is_failed()
-            && let Err(error) = self.journal.mark()
+        let marked = self.open_segment().and_then(|()| self.journal.mark());
+        if let Err(error) = marked
+            && self.shared.failure.lock().is_none()
         {
             tracing::warn!(%error, "the mark of what is durable could not be written");
         }
@@ -173,7 +184,7 @@ impl<C: Core> Writer<C> {
     fn commit(&mut self) {
         let span = tracing::debug_span!("commit", batch = self.commands.len(), seq = self.journal.chain().seq + 1);
         let _in_span = span.enter();
-        if let Err(error) = self.journal.ensure_open() {
+        if let Err(error) = self.open_segment() {
             return self.refuse_not_durable(&JournalError::Failed(error));
         }
         let chain = *self.journal.chain();
