@@ -2,6 +2,7 @@
 
 use crate::budget::{self, Facts};
 use crate::operations::app::App;
+use crate::operations::attention::ItemView;
 use crate::operations::error::OperationError;
 use crate::operations::roles::{Operation, Principal};
 use crate::runs::{AttemptState, NotPickedUp, Run, RunEvent, RunUsage, not_picked_up};
@@ -65,6 +66,8 @@ pub struct RunView {
     pub left: Vec<BudgetLeft>,
     /// How its waiting is explained.
     pub dispatching: Dispatching,
+    /// What needs an owner's decision about it, for those who may see that.
+    pub item: Option<ItemView>,
 }
 
 /// Runs that fit, newest first. The work of one call is bounded: a page may be short and still have a `next`.
@@ -126,12 +129,14 @@ pub(in crate::operations) fn visible(
 pub fn show_run(app: &App, principal: &Principal, id: &RunId) -> Result<RunView, OperationError> {
     let run = visible(app, principal, Operation::ReadRuns, id)?;
     let now = app.now();
+    let sees_items = principal.may(Operation::ReadAttention).is_ok();
     Ok(app.read(|state| {
         let holds = state.runs().holds_of(id);
         let usage = holds.map(crate::state::RunHolds::usage).unwrap_or_default();
         let dispatching = dispatching(state, &run, app.clocks.worker_gone_s, now);
         let left = left(state, &run, now);
-        RunView { run: Arc::clone(&run), usage, left, dispatching }
+        let item = state.attention().about_run(id).filter(|_| sees_items).map(|item| ItemView::of(state, item, now));
+        RunView { run: Arc::clone(&run), usage, left, dispatching, item }
     }))
 }
 
