@@ -35,7 +35,9 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let checked = policy::check(&tree);
     if args.json {
         let document = match &checked {
-            Ok(set) => json!({"ok": true, "problems": [], "warnings": set.warnings(), "report": policy::report(set)}),
+            Ok(set) => {
+                json!({"ok": true, "problems": [], "warnings": set.warnings(), "report": policy::report(set, None)})
+            }
             Err(problems) => json!({"ok": false, "problems": problems}),
         };
         writeln!(out, "{document}")?;
@@ -46,7 +48,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             for warning in set.warnings() {
                 writeln!(out, "{} (warning)", shown(args, warning))?;
             }
-            let report = policy::report(&set);
+            let report = policy::report(&set, None);
             writeln!(
                 out,
                 "ok: {} layers, {} libraries, {}",

@@ -28,5 +28,5 @@ pub use command::{
     RaiseCommand, Refusal, RegistryCommand,
 };
 pub use expire::expire_due;
-pub use run::run;
+pub use run::{run, touched};
 pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of, refusal_of_run};

@@ -31,7 +31,7 @@ use utoipa::{Modify, OpenApi};
         routes::list_schedules, routes::read_schedule, routes::put_schedule,
         routes::list_workers, routes::read_worker, routes::put_worker,
         routes::list_keys, routes::create_key, routes::revoke_key,
-        routes::read_audit, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
+        routes::read_audit, routes::read_state, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
     ),
     components(schemas(ProblemDocument, super::wire::admission::AdmissionBody)),
     tags(

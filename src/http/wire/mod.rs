@@ -11,3 +11,4 @@ pub mod registry;
 pub mod run;
 pub mod run_act;
 pub mod setup;
+pub mod state;
