@@ -6,6 +6,7 @@ use crate::decide;
 use crate::http::config::HttpConfig;
 use crate::policy;
 use crate::runs::Clocks;
+use crate::store::sled::{Keeping, Scrubbing};
 use anyhow::Context as _;
 use serde::Deserialize;
 use std::path::Path;
@@ -108,11 +109,27 @@ pub struct StoreConfig {
     pub max_batch: usize,
     /// Size at which a segment of the journal is sealed, in bytes.
     pub segment_bytes: u64,
+    /// A checkpoint is made when the journal has grown by so many bytes, or by twice the last one's size.
+    pub checkpoint_bytes: u64,
+    /// Segments of the journal are dropped when they are so many days old; without it, never.
+    pub retain_days: Option<u32>,
+    /// How many MiB a second are read to check everything that is kept; 0: it is not.
+    pub scrub_mib_per_s: u32,
+    /// For how many minutes that rests when it has come around.
+    pub scrub_rest_min: u32,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { queue: 4_096, max_batch: 512, segment_bytes: 64 * 1024 * 1024 }
+        Self {
+            queue: 4_096,
+            max_batch: 512,
+            segment_bytes: 64 * 1024 * 1024,
+            checkpoint_bytes: 128 * 1024 * 1024,
+            retain_days: None,
+            scrub_mib_per_s: 8,
+            scrub_rest_min: 60,
+        }
     }
 }
 
@@ -144,6 +161,16 @@ impl Config {
         }
         anyhow::ensure!(self.store.queue > 0 && self.store.max_batch > 0, "store: queue and max_batch must be above 0");
         anyhow::ensure!(self.store.segment_bytes >= 64 * 1024, "store.segment_bytes must be 65536 or more");
+        anyhow::ensure!(
+            self.store.max_batch <= 32_768,
+            "store.max_batch must be 32768 or less: an id has 16 bits for the place in its batch"
+        );
+        anyhow::ensure!(self.store.checkpoint_bytes >= 64 * 1024, "store.checkpoint_bytes must be 65536 or more");
+        let keys_days = self.holds.key_ttl_h.div_ceil(24) + 1;
+        anyhow::ensure!(
+            self.store.retain_days.is_none_or(|days| days >= keys_days.max(2)),
+            "store.retain_days must be 2 or more, and longer than idempotency keys are remembered (holds.key_ttl_h)"
+        );
         anyhow::ensure!(self.policy.time_limit_ms > 0, "policy.time_limit_ms must be above 0");
         anyhow::ensure!(self.holds.key_ttl_h >= 24, "holds.key_ttl_h must be 24 or more: a key outlives its hold");
         Ok(())
@@ -160,6 +187,20 @@ impl Config {
             blocked_after_s: self.attention.blocked_after_s,
             classifier: Classifier::shared(),
             webhook: self.attention.webhook.is_some(),
+        }
+    }
+
+    /// Checkpoints, and what is dropped behind them.
+    pub fn keeping(&self) -> Keeping {
+        let retain = self.store.retain_days.map(|days| jiff::SignedDuration::from_hours(24 * i64::from(days)));
+        Keeping { checkpoint_bytes: self.store.checkpoint_bytes, retain }
+    }
+
+    /// How fast and how often everything that is kept is checked.
+    pub fn scrubbing(&self) -> Scrubbing {
+        Scrubbing {
+            bytes_per_s: u64::from(self.store.scrub_mib_per_s) << 20,
+            rest: Duration::from_secs(60 * u64::from(self.store.scrub_rest_min.max(1))),
         }
     }
 
@@ -190,6 +231,9 @@ mod tests {
             ("[policy]\ntime_limit_ms = 0\n", "time_limit_ms"),
             ("[mask]\npointers = [\"/agent/id\"]\n", "/agent/id"),
             ("[holds]\nkey_ttl_h = 1\n", "key_ttl_h"),
+            ("[store]\nretain_days = 1\n", "retain_days"),
+            ("[holds]\nkey_ttl_h = 72\n[store]\nretain_days = 3\n", "retain_days"),
+            ("[store]\nmax_batch = 100000\n", "max_batch"),
         ] {
             let error = toml::from_str::<Config>(text)
                 .map_err(anyhow::Error::from)

@@ -54,6 +54,11 @@ impl<'a> Frame<'a> {
         array(bytes, 8).map(u64::from_le_bytes)
     }
 
+    /// The batch time as the header at the start of `bytes` gives it, unchecked.
+    pub fn claimed_time(bytes: &[u8]) -> Option<i64> {
+        array(bytes, 16).map(i64::from_le_bytes)
+    }
+
     /// The record's hash, which the next one carries.
     pub fn hash(&self) -> Digest {
         Digest::of(self.bytes)

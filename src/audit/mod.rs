@@ -28,17 +28,26 @@
 //! | 56 | n | payload: JSON in UTF-8 |
 //!
 //! The hash of a record is the SHA-256 of all its bytes, checksum and header with it.
+//!
+//! A checkpoint's format stands in `checkpoint.rs`, the mark of what is durable in `mark.rs`.
 
 mod canonical;
 mod chain;
+mod checkpoint;
 mod entry;
 mod frame;
+mod mark;
 mod scan;
 mod segment;
 
 pub use canonical::{canonical_digest, canonical_json};
-pub use chain::{Chain, Digest, DigestError, WriterId};
+pub use chain::{Chain, Digest, DigestError, Hashing, WriterId};
+pub use checkpoint::{
+    CHECKPOINT_HEADER, CHECKPOINT_VERSION, CheckpointFault, CheckpointHeader, SectionKind, checkpoint_name,
+    checkpoint_seq, encode_section, read_sections,
+};
 pub use entry::{Body, EntryView, PAYLOAD_VERSION, PayloadError, check_version, parse_body};
 pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD};
+pub use mark::{MARK_BYTES, MARK_FILE, Mark};
 pub use scan::{Damage, End, Extent, Fault, scan};
 pub use segment::{FORMAT_VERSION, Previous, SEGMENT_HEADER, SegmentHeader, file_name, first_seq};

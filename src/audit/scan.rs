@@ -4,14 +4,14 @@
 use super::segment::HeaderError;
 use super::{Chain, FRAME_HEADER, Frame, SEGMENT_HEADER, SegmentHeader, WriterId};
 
-/// What a disk writes as one: an unwritten end begins at a multiple of it.
-const SECTOR: usize = 512;
-
 /// What follows the segment.
 #[derive(Clone, Copy, Debug)]
 pub enum End<'a> {
     /// Nothing: it is the last one, and its end may be torn.
-    Open,
+    Open {
+        /// The last record that is known to have been durable, 0 for none: up to it, nothing is a crash's doing.
+        durable: u64,
+    },
     /// The segment of this header, which says where this one ends.
     Sealed(&'a SegmentHeader),
 }
@@ -73,6 +73,12 @@ pub enum Fault {
     /// The file ends inside a record that others follow.
     #[error("the file is cut short inside a record")]
     Cut,
+    /// The journal ends before what was durable.
+    #[error("the journal ends here, and record {durable} was on stable storage once: its end was cut off")]
+    Lost {
+        /// The last record that is known to have been durable.
+        durable: u64,
+    },
     /// Another number than the next.
     #[error("a record with sequence number {found} stands here: records were lost, repeated or moved")]
     Sequence {
@@ -111,20 +117,23 @@ pub fn scan<'a>(
     let mut offset = SEGMENT_HEADER;
     loop {
         let expected = chain.seq + 1;
-        if let End::Sealed(next) = end {
-            if expected == next.first_seq {
+        match end {
+            End::Sealed(next) if expected == next.first_seq => {
                 return sealed(bytes, offset, next, chain).map_err(|fault| damage(offset, expected, fault));
             }
-            if offset == bytes.len() {
+            End::Sealed(next) if offset == bytes.len() => {
                 return Err(damage(offset, expected, Fault::Ends { next: next.first_seq }));
             }
-        } else if offset == bytes.len() {
-            return Ok(Extent { length: offset as u64, dropped: 0 });
+            End::Open { durable } if offset == bytes.len() && expected <= durable => {
+                return Err(damage(offset, expected, Fault::Lost { durable }));
+            }
+            End::Open { .. } if offset == bytes.len() => return Ok(Extent { length: offset as u64, dropped: 0 }),
+            _ => {}
         }
         let rest = &bytes[offset..];
         let Some(frame) = Frame::read(rest) else {
             let verdict = match end {
-                End::Open => judge_end(rest, offset, expected),
+                End::Open { durable } => judge_end(rest, expected, durable),
                 End::Sealed(_) => Err(bad_record(rest)),
             };
             verdict.map_err(|fault| damage(offset, expected, fault))?;
@@ -178,7 +187,7 @@ fn follow(chain: &Chain, frame: &Frame<'_>) -> Result<Chain, Fault> {
     Ok(Chain { seq: frame.seq, head: frame.hash(), time_ns: frame.time_ns })
 }
 
-/// What is wrong with a record that cannot be read, where a torn end cannot be.
+/// What is wrong with a record that cannot be read, and should be there.
 fn bad_record(rest: &[u8]) -> Fault {
     match Frame::claimed_length(rest) {
         _ if rest.len() < FRAME_HEADER => Fault::Cut,
@@ -187,25 +196,12 @@ fn bad_record(rest: &[u8]) -> Fault {
     }
 }
 
-/// Whether `rest`, which does not begin with a good record, is the torn end of the last segment: a write that a crash
-/// cut short, or whose last sectors never reached the disk and read as zeros. Anything else is damage.
-fn judge_end(rest: &[u8], offset: usize, expected: u64) -> Result<(), Fault> {
-    if rest.iter().all(|byte| *byte == 0) {
-        return Ok(());
-    }
-    // the writer waits for each record to be durable before it writes the next: a torn record is the last one
-    if a_record_follows(rest, expected) {
-        return Err(Fault::Checksum);
-    }
-    if rest.len() < FRAME_HEADER {
-        return Ok(());
-    }
-    let whole = Frame::claimed_length(rest).map(|length| FRAME_HEADER + length);
-    match whole {
-        Some(whole) if whole > rest.len() && !whole_but_for_its_length(rest) => Ok(()),
-        Some(whole) if whole <= rest.len() && ends_in_unwritten_sectors(rest, offset, whole) => Ok(()),
-        _ => Err(Fault::Checksum),
-    }
+/// Whether `rest`, which does not begin with a good record, is the torn end of the last segment: the record that was being
+/// written when the machine or the daemon died, cut short or with some of its sectors never written. The writer waits for
+/// each record to be durable before it writes the next, so a torn record is the last one, and nobody was answered from it.
+/// What was durable once, or is followed by a good record, is damaged.
+fn judge_end(rest: &[u8], expected: u64, durable: u64) -> Result<(), Fault> {
+    if expected <= durable || a_record_follows(rest, expected) { Err(bad_record(rest)) } else { Ok(()) }
 }
 
 /// Whether a good record stands anywhere in `rest` behind its first byte.
@@ -231,19 +227,12 @@ fn whole_but_for_its_length(rest: &[u8]) -> bool {
     hasher.finalize() == checksum
 }
 
-/// Whether the record of `whole` bytes at `offset` is zeros from the start of a sector to the end of the file. One zero
-/// alone does not count: a single changed byte is never taken for a torn end.
-fn ends_in_unwritten_sectors(rest: &[u8], offset: usize, whole: usize) -> bool {
-    let zeros = rest.iter().rev().take_while(|byte| **byte == 0).count();
-    let first_zero = offset + rest.len() - zeros;
-    first_zero.next_multiple_of(SECTOR) + 2 <= offset + whole
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::{Digest, FrameDraft, Previous};
 
+    const TORN: End<'_> = End::Open { durable: 0 };
     const WRITER: WriterId = WriterId::from_bytes([9; 16]);
 
     /// A segment with these payloads, and the offsets at which its records begin.
@@ -281,7 +270,7 @@ mod tests {
     fn an_end_cut_at_any_byte_is_torn() {
         let (bytes, offsets, _) = segment(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
         for cut in offsets[2]..bytes.len() {
-            let (result, chain) = read(&bytes[..cut], End::Open);
+            let (result, chain) = read(&bytes[..cut], TORN);
             let wanted = Extent { length: offsets[2] as u64, dropped: (cut - offsets[2]) as u64 };
             assert_eq!((result, chain.seq), (Ok(wanted), 2), "cut at {cut}");
         }
@@ -298,42 +287,51 @@ mod tests {
                     continue;
                 }
                 let begins = offsets.iter().rev().find(|begin| **begin <= position).copied().unwrap_or(0);
-                let damage = read(&bytes, End::Open).0.expect_err(&format!("byte {position} changed by {change:x}"));
+                let damage = read(&bytes, End::Open { durable: 3 })
+                    .0
+                    .expect_err(&format!("byte {position} changed by {change:x}"));
                 assert_eq!(damage.offset, begins as u64, "byte {position} changed by {change:x}: {damage}");
             }
         }
     }
 
+    /// The last record may be changed in whatever way: as long as nobody knows it to have been durable, it counts as never
+    /// written, and as damage otherwise. One that another follows is damaged in either case.
     #[test]
-    fn zeros_to_the_end_are_torn() {
+    fn the_last_record_is_torn_unless_it_was_durable() {
         let long = format!("{{\"long\":\"{}\"}}", "x".repeat(3000));
         let (bytes, offsets, _) = segment(&["{\"a\":1}", &long]);
         let mut more = bytes.clone();
         more.extend([0; 5000]);
-        assert_eq!(read(&more, End::Open).0, Ok(Extent { length: bytes.len() as u64, dropped: 5000 }));
-        for sector in [512, 1024, 2048] {
-            let mut unwritten = bytes.clone();
-            unwritten[sector..].fill(0);
-            let (result, chain) = read(&unwritten, End::Open);
-            assert_eq!((result.unwrap().length, chain.seq), (offsets[1] as u64, 1));
+        for durable in [0, 2] {
+            let wanted = Ok(Extent { length: bytes.len() as u64, dropped: 5000 });
+            assert_eq!(read(&more, End::Open { durable }).0, wanted, "zeros behind the last record");
         }
-        let mut hole = bytes.clone();
-        hole[700..900].fill(0);
-        assert_eq!(read(&hole, End::Open).0.unwrap_err().fault, Fault::Checksum, "zeros inside are damage");
-        let mut short = bytes.clone();
-        let end = short.len() - 3;
-        short[end..].fill(0);
-        assert_eq!(read(&short, End::Open).0.unwrap_err().fault, Fault::Checksum, "no sector begins there");
+        for (from, to) in [(512, bytes.len()), (1024, 1536), (2048, bytes.len()), (offsets[1], 512), (700, 900)] {
+            let mut unwritten = bytes.clone();
+            unwritten[from..to].fill(0);
+            let (result, chain) = read(&unwritten, TORN);
+            assert_eq!((result.unwrap().length, chain.seq), (offsets[1] as u64, 1), "zeros from {from} to {to}");
+            let (result, _) = read(&unwritten, End::Open { durable: 1 });
+            assert!(result.is_ok(), "the record before it was durable");
+            let (result, _) = read(&unwritten, End::Open { durable: 2 });
+            assert_eq!(result.unwrap_err().offset, offsets[1] as u64, "zeros from {from} to {to}");
+            unwritten.extend(&bytes[offsets[1]..]);
+            assert_eq!(read(&unwritten, TORN).0.unwrap_err().fault, Fault::Checksum, "a good record follows");
+        }
+        let lost = read(&bytes, End::Open { durable: 3 }).0.unwrap_err();
+        assert_eq!((lost.fault, lost.seq), (Fault::Lost { durable: 3 }, 3));
+        assert!(read(&bytes[..bytes.len() - 7], End::Open { durable: 2 }).0.is_err(), "a durable end cut off");
     }
 
     #[test]
     fn order_and_chain() {
         let (bytes, offsets, chain) = segment(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
         let without_second = [&bytes[..offsets[1]], &bytes[offsets[2]..]].concat();
-        assert_eq!(read(&without_second, End::Open).0.unwrap_err().fault, Fault::Sequence { found: 3 });
+        assert_eq!(read(&without_second, TORN).0.unwrap_err().fault, Fault::Sequence { found: 3 });
         let (other, others, _) = segment(&["{\"a\":9}", "{\"b\":2}", "{\"c\":3}"]);
         let replaced = [&bytes[..offsets[1]], &other[others[1]..]].concat();
-        assert_eq!(read(&replaced, End::Open).0.unwrap_err().fault, Fault::Chain);
+        assert_eq!(read(&replaced, TORN).0.unwrap_err().fault, Fault::Chain);
 
         let next = header_after(&chain, bytes.len(), false);
         assert_eq!(read(&bytes, End::Sealed(&next)).0, Ok(Extent { length: bytes.len() as u64, dropped: 0 }));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 type ScopeValues = [Option<Box<str>>; 5];
 
 /// Budgets by scope.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BudgetIndex {
     /// How many budgets use each set of dimensions.
     masks: BTreeMap<u8, usize>,

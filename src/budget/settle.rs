@@ -135,14 +135,19 @@ fn book(
     let mut after: Vec<Account> = Vec::with_capacity(hold.lines.len());
     let mut alerts = Vec::new();
     for line in &hold.lines {
-        // A budget and an account that a hold counts against are never forgotten. Were one, booking on a new account would
-        // free what was never freed.
+        // A budget that a hold counts against is never forgotten, and an account leaves memory only when nothing is set
+        // aside in it; a settlement that books on one that left has it read first. Were one lost, booking on a new account
+        // would free what was never freed.
+        let change = change(line);
+        if change == Change::default() && accounts.account(&line.account).is_none() {
+            continue; // its window is over, and this books nothing on it
+        }
         let missing = || HoldRefusal::AccountMissing(format!("{} {}", line.account.budget, line.account));
         let budget = accounts.budget(&line.account.budget).cloned().ok_or_else(missing)?;
         let before = accounts.account(&line.account).ok_or_else(missing)?;
         let mut account = before.clone();
         let oldest = budget.spec.window.oldest_bucket(now);
-        account.change(change(line), line.bucket, oldest).map_err(|_| HoldRefusal::Overflow)?;
+        account.change(change, line.bucket, oldest).map_err(|_| HoldRefusal::Overflow)?;
         alerts.extend(check_alerts(&budget, &mut account, now));
         alerts.extend(limit_passed(&budget, before, &account, now));
         if account != *before {

@@ -2,7 +2,7 @@
 
 use crate::audit::{Digest, EntryView, Frame, parse_body};
 use crate::store::sled::check::{Checked, check};
-use crate::store::sled::journal::walk;
+use crate::store::sled::journal::walk_kept;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -97,9 +97,14 @@ fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
 }
 
 fn print_text(checked: &Checked, head: Option<Digest>, out: &mut dyn Write) -> io::Result<()> {
-    let Checked { records, entries, segments, bytes, blobs, .. } = checked;
+    let Checked { entries, segments, bytes, blobs, checkpoints, dropped, .. } = checked;
+    let records = checked.records - dropped;
     writeln!(out, "records   {records} with {entries} operations, in {segments} segments of {bytes} bytes")?;
+    if *dropped > 0 {
+        writeln!(out, "dropped   the first {dropped} records, on purpose: a later record says so")?;
+    }
     writeln!(out, "blobs     {blobs}")?;
+    writeln!(out, "checkpoints {checkpoints}")?;
     if let (Some(first), Some(last)) = (checked.first_time, checked.last_time) {
         writeln!(out, "from      {first}")?;
         writeln!(out, "to        {last}")?;
@@ -124,10 +129,12 @@ fn print_json(checked: &Checked, right: bool, out: &mut dyn Write) -> io::Result
     let document = serde_json::json!({
         "ok": right,
         "records": checked.records,
+        "dropped": checked.dropped,
         "entries": checked.entries,
         "segments": checked.segments,
         "bytes": checked.bytes,
         "blobs": checked.blobs,
+        "checkpoints": checked.checkpoints,
         "first_time": checked.first_time,
         "last_time": checked.last_time,
         "head": checked.head,
@@ -167,7 +174,7 @@ fn export(args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         }
         Ok(())
     };
-    walk(&args.state.join("journal"), &mut visit)?;
+    walk_kept(&args.state.join("journal"), &mut visit)?;
     failed.map_or(Ok(0), |error| Err(error.into()))
 }
 

@@ -38,7 +38,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     if args.json {
         let document = match &checked {
             Ok(set) => json!({"ok": classifier.is_none(), "problems": [], "classifier": classifier,
-                "warnings": set.warnings(), "report": policy::report(set)}),
+                "warnings": set.warnings(), "report": policy::report(set, None)}),
             Err(problems) => json!({"ok": false, "problems": problems, "classifier": classifier}),
         };
         writeln!(out, "{document}")?;
@@ -52,7 +52,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             for warning in set.warnings() {
                 writeln!(out, "{} (warning)", shown(args, warning))?;
             }
-            let report = policy::report(&set);
+            let report = policy::report(&set, None);
             writeln!(
                 out,
                 "ok: {} layers, {} libraries, {}",

@@ -17,6 +17,7 @@ mod root;
 pub mod runs;
 pub mod serve;
 pub mod simulate;
+pub mod state;
 pub mod test;
 
 pub use root::{Cli, main};

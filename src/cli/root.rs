@@ -1,7 +1,8 @@
 //! Which command it is, and the exit code that it ends with.
 
 use super::{
-    agent, attention, audit, backup, bench, budget, check, demo, key, logging, restore, runs, serve, simulate, test,
+    agent, attention, audit, backup, bench, budget, check, demo, key, logging, restore, runs, serve, simulate, state,
+    test,
 };
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
@@ -31,6 +32,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
+    State(state::StateArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -73,6 +75,7 @@ fn run(command: &Command, out: &mut dyn std::io::Write) -> anyhow::Result<u8> {
         Command::Audit(args) => audit::run(args, out),
         Command::Backup(args) => backup::run(args, out),
         Command::Restore(args) => restore::run(args, out),
+        Command::State(args) => state::run(args, out),
         Command::Bench(args) => bench::run(args, out),
     }
 }

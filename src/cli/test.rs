@@ -39,7 +39,8 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     };
     let limits = Limits { time: CASE_LIMIT, ..Limits::default() };
     let quarantine = Quarantine::default();
-    let conditions = Conditions { now: TEST_NOW, limits: &limits, quarantine: &quarantine, clock: &ThreadTime };
+    let conditions =
+        Conditions { now: TEST_NOW, limits: &limits, quarantine: &quarantine, clock: &ThreadTime, in_use: None };
     let tests = policy::run_tests(&tree, &set, TEST_NOW);
     let cases = policy::run_cases(&tree, &set, &mut Engines::default(), &conditions);
     let (tests, cases) = match (tests, cases) {

@@ -85,7 +85,8 @@ pub(super) fn facts<'a>(request: &'a Request, team: Option<&'a TeamId>) -> Facts
     }
 }
 
-fn key_name(ask: &Admit) -> Option<KeyName> {
+/// The scope of an admission's idempotency key.
+pub(super) fn key_name(ask: &Admit) -> Option<KeyName> {
     let key = ask.request.idempotency_key.clone()?;
     Some(KeyName { operation: Operation::Admit(ask.request.agent.clone()), key })
 }

@@ -105,7 +105,7 @@ fn with_alerts(draft: &mut Draft<'_>, new: &Arc<Budget>, ctx: &Context<'_>) -> V
 }
 
 /// The scope of a raise's idempotency key: who raises.
-fn key_name(command: &RaiseCommand, actor: &Actor) -> Result<KeyName, Refusal> {
+pub(super) fn key_name(command: &RaiseCommand, actor: &Actor) -> Result<KeyName, Refusal> {
     let who = match &actor.key {
         Some(key) => key.clone(),
         None => ApiKeyId::new("tollgate")

@@ -8,7 +8,7 @@ use crate::registry::{
     Actor, Agent, AgentSpec, ApiKey, EntityTypeRecord, EntityTypeSpec, ModeSpec, Pause, PauseTarget, Roles,
 };
 use crate::runs::{Clocks, RetryRefusal, StopRefusal};
-use crate::state::{FirstAnswer, PolicySetHead};
+use crate::state::{FirstAnswer, JournalNote, PolicySetHead};
 use crate::vocabulary::{
     AdmissionId, AgentId, Amount, ApiKeyId, Balance, BudgetId, EntityType, HoldId, IdempotencyKey, ItemId, PauseId,
     RaiseId, Reason, Unit, Warning,
@@ -70,6 +70,8 @@ pub enum Command {
     },
     /// Do something with runs, or with what they hang on.
     Run(RunCommand),
+    /// Note what became of the journal's files.
+    NoteJournal(JournalNote),
     /// Let the holds expire whose time has come: what every batch begins with, for a quiet hour.
     Tick,
 }

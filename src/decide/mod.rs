@@ -33,5 +33,5 @@ pub use command::{
 };
 pub use expire::expire_due;
 pub use rehearse::{Rehearsed, Taken, rehearse};
-pub use run::run;
+pub use run::{run, touched};
 pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of, refusal_of_run};

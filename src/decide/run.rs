@@ -1,8 +1,22 @@
 //! The one door: from a command to its decision.
 
-use super::command::{Answer, Command, Context, Envelope, Refusal};
-use super::{admit, attention, budgets, expire, holds, keys, registry, runs};
-use crate::state::{Draft, Effect, Entry, PolicySetHead};
+use super::command::{Answer, BudgetEdit, Command, Context, Envelope, Refusal};
+use super::runs::RunCommand;
+use super::{admit, attention, budgets, holds, keys, registry, runs};
+use crate::state::{Draft, Effect, Entry, JournalNote, PolicySetHead, Touched};
+
+/// What a command acts on by name, and memory may not hold any more: the store reads it before the command is decided.
+pub fn touched(envelope: &Envelope) -> Touched {
+    match &envelope.command {
+        Command::Admit(ask) if !ask.request.dry_run => Touched { key: admit::key_name(ask), hold: None },
+        Command::Budget(BudgetEdit::Raise(raise)) => {
+            Touched { key: budgets::key_name(raise, &envelope.actor).ok(), hold: None }
+        }
+        Command::Hold(id, _) => Touched { key: None, hold: Some(id.clone()) },
+        Command::Run(RunCommand::Retry(retry)) => Touched { key: Some(runs::key_name(retry)), hold: None },
+        _ => Touched::default(),
+    }
+}
 
 /// Decides one command on the draft, and what it makes of the items. On a refusal the draft is as it was.
 pub fn run(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Result<Answer, Refusal> {
@@ -61,9 +75,22 @@ fn decide(draft: &mut Draft<'_>, envelope: &Envelope, ctx: &Context<'_>) -> Resu
             Ok(Answer::Done)
         }
         Command::Run(command) => runs::decide(draft, command, actor, ctx),
-        Command::Tick => {
-            expire::expire_due(draft, ctx);
+        Command::NoteJournal(note) => {
+            let (op, subject) = match note {
+                JournalNote::Checkpoint(note) => ("journal.checkpoint", format!("checkpoint:{}", note.seq)),
+                JournalNote::Dropped(segments) => ("journal.drop", format!("segments:{}", segments.len())),
+            };
+            draft.push(Entry {
+                op: op.to_owned(),
+                actor: actor.clone(),
+                subject,
+                reason: None,
+                before: None,
+                effects: vec![Effect::Journal(note.clone())],
+            });
             Ok(Answer::Done)
         }
+        // what is due has expired before any command of the batch
+        Command::Tick => Ok(Answer::Done),
     }
 }

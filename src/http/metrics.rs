@@ -91,7 +91,8 @@ pub async fn read_metrics(
 /// What is read from the state when somebody asks, instead of being counted along the way: it is never out of step.
 fn state(app: &App, text: &mut String) {
     let status = app.store.status();
-    let (holds, accounts) = app.read(|state| (state.open_holds(), state.account_count()));
+    let (holds, in_memory, accounts, keys) =
+        app.read(|state| (state.open_holds(), state.hold_count(), state.account_count(), state.key_count()));
     for (name, help, value) in [
         ("tollgate_open_holds", "Holds that are pending", holds as u64),
         ("tollgate_accounts", "Accounts in memory", accounts as u64),
@@ -99,6 +100,10 @@ fn state(app: &App, text: &mut String) {
         ("tollgate_journal_bytes", "Size of the journal", status.journal_bytes),
         ("tollgate_journal_segments", "Segment files of the journal", status.segments),
         ("tollgate_index_lag_records", "Records that the database behind does not have yet", status.index_lag),
+        ("tollgate_checkpoint_lag_records", "Records behind the last checkpoint", status.checkpoint_lag),
+        ("tollgate_holds_in_memory", "Holds in memory, pending or ended lately", in_memory as u64),
+        ("tollgate_keys_remembered", "Used idempotency keys that are remembered", status.used_keys + keys as u64),
+        ("tollgate_store_findings", "Bad places found in the state directory", status.findings.len() as u64),
         ("tollgate_store_failed", "1 where the store takes no commands", u64::from(status.failed.is_some())),
         (
             "tollgate_policy_set_refused",

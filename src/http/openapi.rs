@@ -34,7 +34,7 @@ use utoipa::{Modify, OpenApi};
         routes::snooze_item, routes::supply_item, routes::escalate_item, routes::resolve_item, routes::preview_items,
         routes::act_on_items, routes::read_stream, routes::list_deliveries, routes::diff_attempts,
         routes::list_keys, routes::create_key, routes::revoke_key,
-        routes::read_audit, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
+        routes::read_audit, routes::read_state, routes::confirm_clock, routes::healthz, routes::readyz, metrics::read_metrics,
     ),
     components(schemas(ProblemDocument, super::wire::admission::AdmissionBody)),
     tags(

@@ -87,6 +87,7 @@ problems! {
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large", "Send fewer or shorter headers.";
     Internal = "internal", 500, "Tollgate failed", "Do not act. Ask again with the same idempotency key; report the request id.";
     StalePolicy = "stale_policy", 503, "Policy changed twice while this was judged", "Do not act. Ask again at once with the same idempotency key.";
+    HistoryNotReady = "history_not_ready", 503, "Older records are being made ready", "Nothing was decided. Ask again after `Retry-After` seconds with the same idempotency key.";
     Busy = "busy", 503, "Too much is waiting", "Do not act. Ask again after `Retry-After` seconds with the same idempotency key.";
     StoreUnavailable = "store_unavailable", 503, "The store does not take writes", "Do not act. Ask again later with the same idempotency key; an operator must look at the disk.";
     ClockJumped = "clock_jumped", 503, "The wall clock jumped", "Do not act. Admissions go on when both clocks agree, or when an admin confirms the time.";

@@ -15,6 +15,9 @@ impl From<OperationError> for Problem {
             OperationError::NotFound { .. } => Self::new(Code::NotFound, text),
             OperationError::Invalid { pointer, message } => Self::at(Code::InvalidRequest, pointer, message),
             OperationError::Stale => Self::new(Code::StalePolicy, text),
+            OperationError::NotYet(_) => {
+                Self::new(Code::HistoryNotReady, "older records are being read anew from the journal")
+            }
             OperationError::Busy => Self::new(Code::Busy, text),
             OperationError::Store(why) => {
                 tracing::error!(target: "tollgate::http", why, "the store refused");

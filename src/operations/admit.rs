@@ -301,6 +301,10 @@ fn verdict(
     };
     // A set that was taken back between the read and this is as stale as one that was replaced.
     let outcome = app.policy.judge(&known.policy_set, &layers, input, now).ok_or(OperationError::Stale)?;
+    for alarm in app.policy.take_alarms() {
+        metrics::counter!("tollgate_engine_alarms_total").increment(1);
+        tracing::error!(target: "tollgate::policy", alarm, "a layer lost the trust in the faster engine; the interpreter runs it");
+    }
     metrics::histogram!("tollgate_policy_seconds").record(outcome.took.as_secs_f64());
     let mut reasons = Vec::new();
     if let (Some(record), Some(entity)) = (&known.entity_type, &request.entity) {

@@ -93,6 +93,7 @@ impl From<CommitFailure<Refusal>> for OperationError {
             CommitFailure::Busy => Self::Busy,
             CommitFailure::Closing => Self::Stopping,
             CommitFailure::NotDurable(why) => Self::Store(why.to_string()),
+            CommitFailure::Unread(why) => Self::NotYet(why.to_string()),
             CommitFailure::Internal => Self::Internal("a command could not be decided".to_owned()),
         }
     }
@@ -103,6 +104,7 @@ impl From<crate::store::ReadError> for OperationError {
         use crate::store::ReadError;
         match error {
             ReadError::Failed(why) => Self::Store(why),
+            ReadError::NotYet => Self::NotYet(error.to_string()),
             ReadError::Cursor(_) => Self::Invalid { pointer: "?cursor".to_owned(), message: error.to_string() },
         }
     }

@@ -3,7 +3,7 @@
 use super::app::App;
 use super::error::OperationError;
 use super::roles::{Operation, Principal};
-use crate::budget::{AccountUsage, BudgetSpec, BudgetView, Raise, usage, view};
+use crate::budget::{AccountUsage, Accounts as _, BudgetSpec, BudgetView, Raise, usage, view};
 use crate::decide::{Answer, BudgetEdit, Command, RaiseCommand};
 use crate::state::FirstAnswer;
 use crate::vocabulary::{BudgetId, RaiseId};
@@ -38,14 +38,16 @@ pub fn budget(app: &App, principal: &Principal, id: &BudgetId) -> Result<BudgetV
     shown(app, id)
 }
 
-/// The figures of every account of a budget that is in memory, past windows too, newest window first.
+/// The figures of a budget's accounts, past windows too as far as the history shows them, newest window first.
 pub fn budget_usage(app: &App, principal: &Principal, id: &BudgetId) -> Result<Vec<AccountUsage>, OperationError> {
     principal.may(Operation::ReadBudgets)?;
     let now = app.now();
+    let past = app.store.past_accounts(id)?;
     app.read(|state| {
         let budget = state.budget(id).ok_or_else(|| missing(id))?;
+        let past = past.iter().filter(|account| state.account(&account.key).is_none());
         let mut accounts: Vec<AccountUsage> =
-            state.accounts_of(id).map(|account| usage(budget, account, now)).collect();
+            state.accounts_of(id).chain(past).map(|account| usage(budget, account, now)).collect();
         accounts.sort_by(|a, b| b.window.start.cmp(&a.window.start).then_with(|| a.account.cmp(&b.account)));
         Ok(accounts)
     })

@@ -39,6 +39,9 @@ pub enum OperationError {
     /// What was decided could not be made durable: it did not happen.
     #[error("the decision could not be made durable, so it was not taken: {0}")]
     Store(String),
+    /// What is asked for is being made ready to be read.
+    #[error("older records are being read anew from the journal: {0}")]
+    NotYet(String),
     /// The clock cannot be trusted.
     #[error(transparent)]
     Clock(#[from] ClockJumped),

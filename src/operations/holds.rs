@@ -47,7 +47,7 @@ pub fn hold(app: &App, principal: &Principal, id: &HoldId) -> Result<Arc<Hold>, 
 /// A hold of an agent that the principal is not bound to is one that it does not see.
 fn visible(app: &App, principal: &Principal, operation: Operation, id: &HoldId) -> Result<Arc<Hold>, OperationError> {
     principal.may(operation)?;
-    let hold = app.read(|state| state.hold(id).cloned());
+    let hold = app.store.hold(id)?;
     let seen = hold.filter(|hold| principal.may_for(operation, &hold.agent).is_ok());
     seen.ok_or_else(|| OperationError::NotFound { what: "hold", id: id.to_string() })
 }

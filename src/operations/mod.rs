@@ -34,7 +34,7 @@ pub use policies::{
     policy_sets, refused,
 };
 pub use policy_room::PolicyRoom;
-pub use records::{admission, admissions, audit, explain_admission};
+pub use records::{admission, admissions, audit, explain_admission, recorded_inputs, store_status};
 pub use registry::{
     agent, agents, create_pause, delete_agent, delete_entity_type, end_pause, entity_type, entity_types, pauses,
     put_agent, put_entity_type, set_agent_mode,

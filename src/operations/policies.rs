@@ -5,7 +5,7 @@ use super::error::OperationError;
 use super::records::stored_set;
 use super::roles::{Operation, Principal};
 use crate::decide::{Answer, Command};
-use crate::policy::{PolicySet, Problem, Report, Tree, check, lost_modules, report};
+use crate::policy::{PolicySet, Problem, Report, Tree, check, lost_modules};
 use crate::state::PolicySetHead;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -158,5 +158,6 @@ pub fn policy_report(app: &App, principal: &Principal) -> Result<Report, Operati
     principal.may(Operation::ReadPolicies)?;
     let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
     let set = digest.and_then(|digest| app.policy.set(&digest));
-    set.map(|set| report(&set)).ok_or_else(|| OperationError::Internal("no policy set is in force".to_owned()))
+    set.map(|set| app.policy.report(&set))
+        .ok_or_else(|| OperationError::Internal("no policy set is in force".to_owned()))
 }

@@ -3,14 +3,18 @@
 //! An admission is judged by the set that the state names, never by "the newest one that this thread has seen": the
 //! digest is read together with the registry, and the set of that digest is found here.
 
-use crate::policy::{Conditions, Engines, Explanation, Layers, Limits, Outcome, PolicySet, Quarantine};
+use crate::policy::{
+    Conditions, Engines, EnginesInUse, Explanation, LayerId, Layers, Limits, Outcome, PolicySet, Quarantine, Report,
+    agree, report,
+};
 use crate::thread_time::ThreadTime;
 use jiff::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 
 /// Rooms are told apart, for threads that serve several (tests).
 static ROOMS: AtomicU64 = AtomicU64::new(1);
@@ -33,13 +37,23 @@ pub struct PolicyRoom {
     sets: RwLock<Vec<Arc<PolicySet>>>,
     quarantine: Quarantine,
     limits: Limits,
+    in_use: EnginesInUse,
+    /// Told of every set that comes into force.
+    listener: Mutex<Option<Sender<()>>>,
 }
 
 impl PolicyRoom {
     /// With the set in force.
     pub fn new(set: Arc<PolicySet>, limits: Limits) -> Self {
         let id = ROOMS.fetch_add(1, Ordering::Relaxed);
-        Self { id, sets: RwLock::new(vec![set]), quarantine: Quarantine::default(), limits }
+        Self {
+            id,
+            sets: RwLock::new(vec![set]),
+            quarantine: Quarantine::default(),
+            limits,
+            in_use: EnginesInUse::default(),
+            listener: Mutex::default(),
+        }
     }
 
     /// A set is about to be published: whoever reads its digest from the state must find it here.
@@ -53,6 +67,20 @@ impl PolicyRoom {
     /// This one is in force now; the others are not asked for any more.
     pub fn settle_on(&self, digest: &str) {
         self.sets.write().retain(|set| set.digest() == digest);
+        self.tell();
+    }
+
+    /// From now on `listener` is told of every set that comes into force, and once of the one that is.
+    pub fn set_listener(&self, listener: Sender<()>) {
+        *self.listener.lock() = Some(listener);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        if let Some(listener) = &*self.listener.lock() {
+            // who does not listen any more is not missed
+            let _ = listener.send(());
+        }
     }
 
     /// The set of that digest, if it is in force or about to be.
@@ -74,9 +102,32 @@ impl PolicyRoom {
         })
     }
 
+    /// Layers that lost the trust in the faster engine since this was last asked: each is an alarm.
+    pub fn take_alarms(&self) -> Vec<String> {
+        self.in_use.take_alarms()
+    }
+
     /// The rules that fire on an input, by the set given: of the past, perhaps.
     pub fn explain(&self, set: &PolicySet, layers: &Layers<'_>, input: &Value, now: Timestamp) -> Explanation {
         Engines::default().explain(set, layers, input, &self.conditions(now))
+    }
+
+    /// Has both engines judge what derives from these inputs, by one layer of the set that has not been compared yet, and
+    /// moves it to the faster one where they agree. `false` when there is none left. It takes its time, and belongs on a
+    /// thread of its own.
+    pub fn compare_next(&self, digest: &str, recorded: &dyn Fn(&LayerId) -> Vec<Value>) -> bool {
+        let Some(set) = self.set(digest) else { return false };
+        self.in_use.retain(&set);
+        let Some(layer) = set.layers().find(|layer| layer.may_run_on_rvm() && !self.in_use.knows(layer)) else {
+            return false;
+        };
+        self.in_use.compared(layer, agree(&set, layer, &recorded(&layer.id)));
+        true
+    }
+
+    /// What operators see of a set.
+    pub fn report(&self, set: &PolicySet) -> Report {
+        report(set, Some(&self.in_use))
     }
 
     /// Layers in quarantine at `now`, by digest, with its end.
@@ -85,6 +136,12 @@ impl PolicyRoom {
     }
 
     fn conditions(&self, now: Timestamp) -> Conditions<'_> {
-        Conditions { now, limits: &self.limits, quarantine: &self.quarantine, clock: &ThreadTime }
+        Conditions {
+            now,
+            limits: &self.limits,
+            quarantine: &self.quarantine,
+            clock: &ThreadTime,
+            in_use: Some(&self.in_use),
+        }
     }
 }

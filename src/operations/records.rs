@@ -4,9 +4,9 @@ use super::app::App;
 use super::error::OperationError;
 use super::roles::{Operation, Principal};
 use crate::admission::DecisionRecord;
-use crate::policy::{Explanation, Layers, PolicySet, StoredSetError};
-use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page};
-use crate::vocabulary::AdmissionId;
+use crate::policy::{Explanation, LayerId, Layers, PolicySet, StoredSetError};
+use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page, StoreStatus};
+use crate::vocabulary::{AdmissionId, AgentId, EntityType};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -52,9 +52,29 @@ pub fn explain_admission(
     let now = now.unwrap_or(record.decided_at);
     let layers = Layers {
         agent: record.judged.policy_profile.as_deref().unwrap_or(record.agent.as_str()),
-        entity_type: record.entity_type.as_ref().map(crate::vocabulary::EntityType::as_str),
+        entity_type: record.entity_type.as_ref().map(EntityType::as_str),
     };
     Ok(app.policy.explain(&set, &layers, &input, now))
+}
+
+/// The last inputs that a layer has judged, as far as they were recorded whole.
+pub fn recorded_inputs(app: &App, layer: &LayerId, most: usize) -> Vec<Value> {
+    let mut filter = DecisionFilter::default();
+    match layer {
+        LayerId::Base => {}
+        LayerId::Agent(agent) => match AgentId::new(agent.as_str()) {
+            Ok(agent) => filter.agents = Some(vec![agent]),
+            Err(_) => return Vec::new(),
+        },
+        LayerId::Entity(kind) => match EntityType::new(kind.as_str()) {
+            Ok(kind) => filter.entity_type = Some(kind),
+            Err(_) => return Vec::new(),
+        },
+    }
+    // without any the comparison goes by inputs of its own
+    let Ok(page) = app.store.decisions(&filter, None, most) else { return Vec::new() };
+    let whole = page.items.iter().filter(|record| record.replayable);
+    whole.filter_map(|record| serde_json::from_str(record.input.get()).ok()).collect()
 }
 
 /// A policy set of the past, from beside the journal.
@@ -66,6 +86,12 @@ pub(super) fn stored_set(app: &App, digest: &str) -> Result<Arc<PolicySet>, Oper
         }
         Err(error) => Err(OperationError::Internal(error.to_string())),
     }
+}
+
+/// How the store is.
+pub fn store_status(app: &App, principal: &Principal) -> Result<StoreStatus, OperationError> {
+    principal.may(Operation::ReadState)?;
+    Ok(app.store.status())
 }
 
 /// The audit trail, newest first.

@@ -148,6 +148,8 @@ operations! {
     RevokeKey = "revoke_key": [];
     /// Read the audit trail.
     ReadAudit = "read_audit": [Auditor];
+    /// Read how the store is.
+    ReadState = "read_state": [Operator, Auditor];
     /// Say that the wall clock is right after it jumped.
     ConfirmClock = "confirm_clock": [];
     /// Read the metrics, where they are not open to all.

@@ -62,7 +62,7 @@ pub(super) fn compile(set: &PolicySet, layer: &Layer, data: Value) -> anyhow::Re
     let said = single(layer).filter(|(_, head)| matches!(head.name, ContractRule::Deny | ContractRule::Warn));
     let own = said.map(|(number, head)| (own_name(head.name, number), reference(layer, number, head)));
     let asked = ("own", format!("package {GATHERED}\n{}", gathered(OWN, own)));
-    Compiled::new(sources(set, layer.files.iter().chain(&set.libraries)).chain(copies).chain([asked]), data)
+    Compiled::new(sources(set, layer.files.iter().chain(&layer.libraries)).chain(copies).chain([asked]), data)
 }
 
 /// `deny` → `z0a7`: as long as the name, and not likely one of the author's. Base 36 leaves room for 46,656 rules.

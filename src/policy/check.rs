@@ -2,11 +2,13 @@
 
 use super::compile;
 use super::facts::{self, Facts, Shape};
+use super::libraries;
 use super::lint;
 use super::problem::Problem;
+use super::rvm;
 use super::set::{ContractRule, Head, Layer, PolicySet};
 use super::syntax;
-use super::tree::{LayerId, Role, Tree, manifest_digest, role};
+use super::tree::{LayerId, Role, Tree, manifest_digest, role, short};
 use super::{cases, data};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +51,7 @@ fn checked(tree: &Tree) -> Result<PolicySet, Vec<Problem>> {
     // what regorus finds while it prepares a layer, where nothing simpler is wrong already
     let broken: BTreeSet<String> = problems.iter().map(|problem| problem.file.clone()).collect();
     for layer in set.layers.values() {
-        if !layer.files.iter().chain(&set.libraries).any(|file| broken.contains(file)) {
+        if !layer.files.iter().chain(&layer.libraries).any(|file| broken.contains(file)) {
             problems.extend(compile::problem_of(&set, layer));
         }
     }
@@ -99,15 +101,68 @@ fn assemble(tree: &Tree, modules: &Modules, data: serde_json::Value) -> PolicySe
     }
     let layers = grouped.into_iter().map(|(id, members)| {
         let files: Vec<String> = members.iter().map(|(path, _)| (*path).clone()).collect();
-        let part = |path: &str| role(path) == Role::Data || libraries.iter().chain(&files).any(|file| file == path);
+        let own = libraries::needed(modules, &libraries, &files);
+        let part = |path: &str| role(path) == Role::Data || own.iter().chain(&files).any(|file| file == path);
         let digest = manifest_digest(texts().filter(|(path, _)| part(path)));
         let source_bytes =
             texts().filter(|(path, _)| part(path) && role(path) == Role::Module).map(|(_, t)| t.len()).sum();
         let heads = members.iter().flat_map(|(path, facts)| heads(path, facts)).collect();
-        (id.clone(), Layer { id, files, digest, heads, source_bytes })
+        let all: Vec<(&str, &Facts)> =
+            files.iter().chain(&own).filter_map(|path| Some((path.as_str(), modules.get(path)?))).collect();
+        let layer = Layer {
+            interpreted: interpreted(&all),
+            reads: reads(&all),
+            constants: constants(&all),
+            id: id.clone(),
+            files,
+            libraries: own,
+            digest,
+            heads,
+            source_bytes,
+        };
+        (id, layer)
     });
     let layers = layers.collect();
     PolicySet { digest, data, libraries, layers, warnings: Vec::new(), tree }
+}
+
+/// Why modules can only run on the interpreter together, if so.
+fn interpreted(modules: &[(&str, &Facts)]) -> Option<String> {
+    for (path, facts) in modules {
+        if let Some((line, what)) = &facts.subset.against {
+            return Some(format!("{}:{line}: {what}", short(path)));
+        }
+    }
+    // two definitions of one rule that may give different values are a run-time error
+    let mut values: BTreeMap<(&[String], &str), &Option<regorus::Value>> = BTreeMap::new();
+    for (path, facts) in modules {
+        for (name, value) in &facts.subset.values {
+            let before = values.insert((&facts.package, name), value);
+            if before.is_some_and(|before| before != value || value.is_none()) {
+                return Some(format!("{}: `{name}` may have two values", short(path)));
+            }
+        }
+    }
+    None
+}
+
+/// What of the input modules read.
+fn reads(modules: &[(&str, &Facts)]) -> BTreeSet<Vec<String>> {
+    let mut reads = BTreeSet::new();
+    for (_, facts) in modules {
+        for reference in facts.rules.iter().flat_map(|rule| &rule.references) {
+            let path = libraries::in_full(facts, reference);
+            if let Some(("input", path)) = path.split_first().map(|(root, path)| (*root, path)) {
+                reads.insert(path.iter().map(|part| (*part).to_owned()).collect());
+            }
+        }
+    }
+    reads
+}
+
+fn constants(modules: &[(&str, &Facts)]) -> Vec<serde_json::Value> {
+    let all: BTreeSet<&regorus::Value> = modules.iter().flat_map(|(_, facts)| &facts.subset.constants).collect();
+    all.into_iter().filter_map(rvm::constant).collect()
 }
 
 /// The rules of the contract in a module.
@@ -121,6 +176,7 @@ fn heads<'a>(path: &'a str, facts: &'a Facts) -> impl Iterator<Item = Head> + 'a
             line: rule.place.0,
             code: rule.code.clone(),
             is_default: matches!(rule.shape, Shape::Default | Shape::DefaultFunction(_)),
+            is_set: matches!(rule.shape, Shape::Set),
             rules_begin,
             span: rule.span,
             name_span: rule.name_span,

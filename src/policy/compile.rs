@@ -2,6 +2,7 @@
 
 use super::builtins::{self, Shared};
 use super::problem::Problem;
+use super::rvm::Machine;
 use super::set::{ContractRule, Layer, PolicySet};
 use super::syntax;
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -12,12 +13,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Steps between two looks at the clock; a step of the interpreter is well under a microsecond.
-const STEPS_PER_CHECK: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
+const STEPS_PER_CHECK: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
 
 /// An engine, ready to be asked.
 pub(super) struct Compiled {
     engine: Engine,
     shared: Shared,
+    /// The other engine, for a layer that is on it.
+    pub(super) machine: Option<Box<Machine>>,
 }
 
 /// Why a rule has no value to go on with.
@@ -32,7 +35,7 @@ pub(super) enum Failure {
 }
 
 impl Compiled {
-    /// An engine over modules, libraries and data.
+    /// An interpreter over modules, libraries and data.
     pub(super) fn new<'a>(modules: impl Iterator<Item = (&'a str, String)>, data: Value) -> anyhow::Result<Self> {
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(true);
@@ -43,19 +46,23 @@ impl Compiled {
         engine.add_data(data)?;
         let shared = Shared::default();
         builtins::install(&mut engine, &shared)?;
-        Ok(Self { engine, shared })
+        Ok(Self { engine, shared, machine: None })
     }
 
     /// The engine of a layer, which can be asked for [`answer`] too.
     pub(super) fn of_layer(set: &PolicySet, layer: &Layer, data: Value) -> anyhow::Result<Self> {
-        let rules = [None, Some(ContractRule::Allow), Some(ContractRule::AllowWithoutEntity)].map(|must_say| {
-            let heard = [Some(ContractRule::Deny), Some(ContractRule::Warn), must_say];
-            let heard = heard.into_iter().flatten().filter(|name| layer.defines(*name));
-            let values = heard.map(|name| (name.as_str().to_owned(), layer.id.rule(name.as_str())));
-            gathered(answer(must_say), values)
-        });
-        let asked = ("answer", format!("package {GATHERED}\n{}", rules.concat()));
-        Self::new(sources(set, layer.files.iter().chain(&set.libraries)).chain([asked]), data)
+        Self::new(all_sources(set, layer, value), data)
+    }
+
+    /// The same for the other engine. It has no built-ins of ours: a layer that it may run needs none.
+    pub(super) fn machine(set: &PolicySet, layer: &Layer, data: Value) -> anyhow::Result<Machine> {
+        let mut engine = Engine::new();
+        engine.set_strict_builtin_errors(true);
+        for (path, text) in all_sources(set, layer, value_on_rvm) {
+            engine.add_policy(path.to_owned(), text)?;
+        }
+        engine.add_data(data.clone())?;
+        Machine::new(&mut engine, data)
     }
 
     /// Makes regorus analyse what it was given; it does so before its first answer.
@@ -126,12 +133,56 @@ pub(super) fn of_gathered(set: &Value, key: &str) -> Value {
     pair.map_or(Value::Undefined, |pair| pair[1].clone())
 }
 
-/// The name, in [`GATHERED`], of all that a layer says: `deny`, `warn`, and the rule by which it must agree.
-pub(super) fn answer(must_say: Option<ContractRule>) -> &'static str {
+/// The modules and libraries of a layer, and the rules that ask for all it says.
+fn all_sources<'a>(
+    set: &'a PolicySet,
+    layer: &'a Layer,
+    value: fn(&Layer, ContractRule) -> String,
+) -> impl Iterator<Item = (&'a str, String)> {
+    let rules = [None, Some(ContractRule::Allow), Some(ContractRule::AllowWithoutEntity)].map(|must_say| {
+        let heard = [must_say, Some(ContractRule::Deny), Some(ContractRule::Warn)];
+        let values = heard.map(|name| name.map_or_else(|| "[]".to_owned(), |name| value(layer, name)));
+        format!("{} := [{}]\n", answer(must_say), values.join(", "))
+    });
+    let asked = ("answer", format!("package {GATHERED}\n{}", rules.concat()));
+    sources(set, layer.files.iter().chain(&layer.libraries)).chain([asked])
+}
+
+/// The reference to all that a layer says.
+pub(super) fn gathered_name(must_say: Option<ContractRule>) -> String {
+    format!("data.{GATHERED}.{}", answer(must_say))
+}
+
+/// The name, in [`GATHERED`], of all that a layer says: the rule by which it must agree, `deny` and `warn`, each as an
+/// array with its value, or without one where it is undefined.
+fn answer(must_say: Option<ContractRule>) -> &'static str {
     match must_say {
         Some(ContractRule::Allow) => "with_allow",
         Some(ContractRule::AllowWithoutEntity) => "with_allow_without_entity",
         _ => "alone",
+    }
+}
+
+/// A rule's value in such an array. A rule that cannot be undefined is named as it is, which is cheaper; if it were
+/// undefined all the same, so would be the whole answer, and that is a denial.
+fn value(layer: &Layer, name: ContractRule) -> String {
+    let reference = layer.id.rule(name.as_str());
+    if !layer.defines(name) {
+        "[]".to_owned()
+    } else if layer.always_defines(name) {
+        format!("[{reference}]")
+    } else {
+        format!("[value | value := {reference}]")
+    }
+}
+
+/// The same for the RVM, where `:=` of what is undefined does not end the query. What it may run gives `true` or nothing;
+/// anything else is a difference that the comparison finds.
+fn value_on_rvm(layer: &Layer, name: ContractRule) -> String {
+    if layer.defines(name) && !layer.always_defines(name) {
+        format!("[true | {}]", layer.id.rule(name.as_str()))
+    } else {
+        value(layer, name)
     }
 }
 

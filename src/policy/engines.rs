@@ -1,6 +1,7 @@
 //! The engines of one worker: built on first use, kept while they are used, dropped when they take too much room.
 
 use super::compile::{Compiled, data_of};
+use super::rvm::Known;
 use super::set::{Layer, PolicySet};
 use regorus::Value;
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct Engines {
     bytes: usize,
     cap_bytes: usize,
     clock: u64,
+    pub(super) rvm: Known,
+    /// Answers of the RVM so far, for the sample that is judged by both.
+    pub(super) by_machine: u32,
 }
 
 /// What an engine is for.
@@ -55,7 +59,7 @@ impl std::fmt::Debug for Engines {
 impl Engines {
     /// No engines yet, and at most about this many bytes of them ever (but always the one in use).
     pub fn new(cap_bytes: usize) -> Self {
-        Self { kept: BTreeMap::new(), data: None, bytes: 0, cap_bytes, clock: 0 }
+        Self { kept: BTreeMap::new(), data: None, bytes: 0, cap_bytes, clock: 0, rvm: Known::default(), by_machine: 0 }
     }
 
     /// How many engines are kept, and about how many bytes they take.
@@ -70,10 +74,13 @@ impl Engines {
             return Ok(kept.compiled);
         }
         let data = self.data(set);
-        match purpose {
+        let mut compiled = match purpose {
             Purpose::Decide => Compiled::of_layer(set, layer, data),
             Purpose::Attribute => super::attribute::compile(set, layer, data),
-        }
+        }?;
+        // what an engine takes to be built is not the policy's time
+        compiled.prepare()?;
+        Ok(compiled)
     }
 
     /// Keeps an engine for the next time, and makes room for it.
@@ -92,7 +99,7 @@ impl Engines {
         }
     }
 
-    fn data(&mut self, set: &PolicySet) -> Value {
+    pub(super) fn data(&mut self, set: &PolicySet) -> Value {
         match &self.data {
             Some((digest, data)) if *digest == set.digest => data.clone(),
             _ => {

@@ -9,6 +9,7 @@ use super::compile::{self, Compiled, Failure, GATHERED, of_gathered, to_rego};
 use super::engines::{Engines, Purpose};
 use super::limits::{Limits, Quarantine, ThreadClock};
 use super::output::{self, Entry, Invalid};
+use super::rvm::EnginesInUse;
 use super::set::{ContractRule, Head, Layer, PolicySet};
 use super::tree::{LayerId, short};
 use crate::vocabulary::{Code, Reason, Warning};
@@ -36,6 +37,8 @@ pub struct Conditions<'a> {
     pub quarantine: &'a Quarantine,
     /// What the worker's thread has used.
     pub clock: &'a dyn ThreadClock,
+    /// Which layers the second engine may run; `None`, and the interpreter runs all.
+    pub in_use: Option<&'a EnginesInUse>,
 }
 
 /// What the layers say.
@@ -59,6 +62,9 @@ impl Outcome {
 /// After a timeout by the wall clock with little work done, the machine was busy: the layer is asked again, and the
 /// wall is moved this much further out each time.
 const WALL_FACTORS: [u32; 3] = [1, 8, 40];
+
+/// One answer of the RVM in so many is judged by the interpreter too.
+const SAMPLE: u32 = 512;
 
 impl Engines {
     /// Judges an input by a set's layers.
@@ -107,15 +113,18 @@ impl Engines {
             Ok(answer) => answer,
             Err(reason) => return outcome.reasons.push(*reason),
         };
-        let judged = answer.judged(layer, must_say);
-        let (denials, warnings) = match judged {
+        let judged = match &answer {
+            Some(answer) => answer.judged(layer, must_say).map(|entries| (answer.says_yes(), entries)),
+            None => Err(Invalid("a rule that always has a value has none".to_owned())),
+        };
+        let (says_yes, (denials, warnings)) = match judged {
             Ok(judged) => judged,
             Err(Invalid(why)) => {
                 let message = format!("The policy of {} answered in a shape that is not allowed: {why}.", layer.id);
                 return outcome.reasons.push(Reason::of(Code::PolicyOutputInvalid, message, target(layer)));
             }
         };
-        if denials.is_empty() && must_say.is_some() && !answer.says_yes() {
+        if denials.is_empty() && must_say.is_some() && !says_yes {
             outcome.reasons.push(not_permitted(layer, must_say));
         }
         let mut own = OwnValues::default();
@@ -139,7 +148,13 @@ impl Engines {
         must_say: Option<ContractRule>,
         input: &Value,
         conditions: &Conditions<'_>,
-    ) -> Result<Answer, Box<Reason>> {
+    ) -> Result<Option<Answer>, Box<Reason>> {
+        if let Some(in_use) = conditions.in_use
+            && self.rvm.on_rvm(in_use, layer)
+            && let Some(answer) = self.by_machine(set, layer, must_say, input, conditions, in_use)
+        {
+            return answer;
+        }
         let limit = conditions.limits.time;
         for factor in WALL_FACTORS {
             // an engine that is not put back is dropped: after a failure its state is not to be trusted
@@ -170,6 +185,67 @@ impl Engines {
             }
         }
         Err(time_reason(layer, limit))
+    }
+
+    /// Asks the second engine. `None` where the interpreter has to answer: the first failure, and the first difference in
+    /// the sample that is judged by both, end the trust in it.
+    fn by_machine(
+        &mut self,
+        set: &PolicySet,
+        layer: &Layer,
+        must_say: Option<ContractRule>,
+        input: &Value,
+        conditions: &Conditions<'_>,
+        in_use: &EnginesInUse,
+    ) -> Option<Result<Option<Answer>, Box<Reason>>> {
+        let limit = conditions.limits.time;
+        let mut compiled = self.take(set, layer, Purpose::Decide).ok()?;
+        let mut machine = match compiled.machine.take() {
+            Some(machine) => machine,
+            None => match Compiled::machine(set, layer, self.data(set)) {
+                Ok(machine) => Box::new(machine),
+                Err(error) => {
+                    in_use.distrust(layer, format!("it cannot be compiled for the RVM: {error}"));
+                    return None;
+                }
+            },
+        };
+        let started = conditions.clock.cpu();
+        let answer = machine.ask(must_say, input, limit);
+        let used = conditions.clock.cpu().saturating_sub(started);
+        match answer {
+            Ok(value) if used <= limit => {
+                self.by_machine = self.by_machine.wrapping_add(1);
+                if self.by_machine.is_multiple_of(SAMPLE) {
+                    compiled.about(input, nanoseconds(conditions.now));
+                    let wanted = compiled.ask(&compile::gathered_name(must_say), limit.saturating_mul(WALL_FACTORS[2]));
+                    let same = match wanted {
+                        Ok(wanted) => wanted == value,
+                        // too busy to tell
+                        Err(Failure::Time) => true,
+                        Err(Failure::Cap(_) | Failure::Error(..)) => false,
+                    };
+                    if !same {
+                        in_use.distrust(layer, "the engines differed on a live decision".to_owned());
+                        return None;
+                    }
+                }
+                compiled.machine = Some(machine);
+                self.put(layer, Purpose::Decide, compiled);
+                conditions.quarantine.well(&layer.digest, conditions.now);
+                Some(Ok(Answer::of(&value)))
+            }
+            // it waited, and did not work: the interpreter asks again with a wider wall
+            Err(Failure::Time) if used <= limit => None,
+            Ok(_) | Err(Failure::Time) => {
+                conditions.quarantine.hit(&layer.digest, conditions.now, conditions.limits);
+                Some(Err(time_reason(layer, limit)))
+            }
+            Err(Failure::Cap(why) | Failure::Error(why, _)) => {
+                in_use.distrust(layer, format!("the RVM failed: {why}"));
+                None
+            }
+        }
     }
 
     /// The place of the rule that gave an entry: `entities/rfq.rego:12`, or the file alone if it cannot be told.
@@ -214,10 +290,19 @@ struct Answer {
 }
 
 impl Answer {
-    fn ask(compiled: &mut Compiled, must_say: Option<ContractRule>, limit: Duration) -> Result<Self, Failure> {
-        let all = compiled.ask(&format!("data.{GATHERED}.{}", compile::answer(must_say)), limit)?;
-        let of = |name: Option<ContractRule>| name.map_or(Value::Undefined, |name| of_gathered(&all, name.as_str()));
-        Ok(Self { deny: of(Some(ContractRule::Deny)), warn: of(Some(ContractRule::Warn)), yes: of(must_say) })
+    fn ask(compiled: &mut Compiled, must_say: Option<ContractRule>, limit: Duration) -> Result<Option<Self>, Failure> {
+        Ok(Self::of(&compiled.ask(&compile::gathered_name(must_say), limit)?))
+    }
+
+    /// Out of the three arrays that `compile::answer` describes.
+    fn of(value: &Value) -> Option<Self> {
+        let Value::Array(said) = value else { return None };
+        let [yes, deny, warn] = said.as_slice() else { return None };
+        let value = |said: &Value| match said {
+            Value::Array(said) => Some(said.first().cloned().unwrap_or(Value::Undefined)),
+            _ => None,
+        };
+        Some(Self { yes: value(yes)?, deny: value(deny)?, warn: value(warn)? })
     }
 
     fn judged(&self, layer: &Layer, must_say: Option<ContractRule>) -> Result<(Vec<Entry>, Vec<Entry>), Invalid> {

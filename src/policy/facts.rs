@@ -1,5 +1,6 @@
 //! What check and the engines need to know of a module, gathered in one walk over its syntax tree.
 
+use super::rvm;
 use regorus::Value;
 use regorus::unstable::{AssignOp, Expr, Literal, Module, Query, Ref, Rule, RuleHead, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ pub(super) struct Facts {
     pub(super) imports: BTreeMap<String, (Vec<String>, Place)>,
     /// The rules, in the order of the file.
     pub(super) rules: Vec<RuleFacts>,
+    /// What speaks for and against the second engine.
+    pub(super) subset: rvm::Found,
 }
 
 /// How a rule's head looks.
@@ -131,6 +134,7 @@ pub(super) fn gather(module: &Module) -> Facts {
         facts.imports.insert(alias.unwrap_or_default(), (path, reference.place));
     }
     facts.rules = module.policy.iter().map(|rule| rule_facts(rule)).collect();
+    facts.subset = rvm::of_module(module);
     facts
 }
 

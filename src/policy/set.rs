@@ -17,19 +17,27 @@ pub struct PolicySet {
     pub(super) warnings: Vec<Problem>,
 }
 
-/// All modules of one package, to be compiled with the libraries.
+/// All modules of one package, to be compiled with the libraries that they need.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// Which one.
     pub id: LayerId,
     /// Its modules: `policies/entities/rfq.rego`.
     pub files: Vec<String>,
-    /// Content address of its modules, all libraries and all data.
+    /// The libraries that it needs, and no others.
+    pub libraries: Vec<String>,
+    /// Content address of its modules, these libraries and all data.
     pub digest: String,
     /// The rules of the contract that it defines.
     pub(super) heads: Vec<Head>,
-    /// Bytes of its modules and the libraries.
+    /// Bytes of its modules and libraries.
     pub(super) source_bytes: usize,
+    /// Why it can only run on the interpreter; `None` if the RVM may run it as well.
+    pub(super) interpreted: Option<String>,
+    /// What of the input it reads, as paths: `["action", "name"]`.
+    pub(super) reads: BTreeSet<Vec<String>>,
+    /// The strings and numbers that stand in it.
+    pub(super) constants: Vec<serde_json::Value>,
 }
 
 /// One rule of the contract, as written.
@@ -40,6 +48,7 @@ pub(super) struct Head {
     pub(super) line: u32,
     pub(super) code: Option<String>,
     pub(super) is_default: bool,
+    pub(super) is_set: bool,
     /// Where the first rule of its module begins, behind package and imports.
     pub(super) rules_begin: usize,
     pub(super) span: (usize, usize),
@@ -194,5 +203,15 @@ impl Layer {
     /// Whether it has a rule of that name.
     pub fn defines(&self, name: ContractRule) -> bool {
         self.heads.iter().any(|head| head.name == name)
+    }
+
+    /// Whether reading it speaks against the second engine.
+    pub fn may_run_on_rvm(&self) -> bool {
+        self.interpreted.is_none()
+    }
+
+    /// Whether the rule of that name has a value whatever the input is: a set may be empty, a default is there.
+    pub(super) fn always_defines(&self, name: ContractRule) -> bool {
+        self.heads.iter().any(|head| head.name == name && (head.is_set || head.is_default))
     }
 }

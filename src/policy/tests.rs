@@ -39,7 +39,7 @@ impl Default for Bench {
 impl Bench {
     pub(super) fn judge(&mut self, set: &PolicySet, agent: &str, entity_type: Option<&str>, input: &Value) -> Outcome {
         let Self { engines, limits, quarantine, now } = self;
-        let conditions = Conditions { now: *now, limits, quarantine, clock: &Real };
+        let conditions = Conditions { now: *now, limits, quarantine, clock: &Real, in_use: None };
         engines.evaluate(set, &Layers { agent, entity_type }, input, &conditions)
     }
 }
@@ -114,7 +114,7 @@ fn the_shipped_tests_and_cases_pass() {
     assert!(failed.is_empty() && report.results.len() > 10, "{failed:#?}");
     assert!(report.percent() > 80.0, "{:#?}", report.coverage);
     let Bench { engines, limits, quarantine, now } = &mut bench;
-    let conditions = Conditions { now: *now, limits, quarantine, clock: &Real };
+    let conditions = Conditions { now: *now, limits, quarantine, clock: &Real, in_use: None };
     let cases = run_cases(&tree, &set, engines, &conditions).unwrap();
     let failed: Vec<_> = cases.iter().filter(|case| !case.differences.is_empty()).collect();
     assert!(failed.is_empty() && cases.len() > 5, "{failed:#?}");
@@ -293,7 +293,7 @@ deny_names := {\"x\"}
         assert!(places.contains(&wanted), "{places:?}");
     }
     let Bench { engines, limits, quarantine, now } = &mut bench;
-    let conditions = Conditions { now: *now, limits, quarantine, clock: &Real };
+    let conditions = Conditions { now: *now, limits, quarantine, clock: &Real, in_use: None };
     let layers = Layers { agent: "a", entity_type: None };
     let told = engines.explain(&set, &layers, &json!({"n": 2}), &conditions);
     let rules: Vec<_> = told.fired.iter().map(|fired| fired.rule.as_str()).collect();

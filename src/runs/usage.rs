@@ -2,11 +2,11 @@
 
 use crate::budget::{Hold, HoldState};
 use crate::vocabulary::{Balance, BudgetId, StepName, Unit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Three sums of one unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     /// Set aside, and not yet settled.
     pub held: Balance,
@@ -17,7 +17,7 @@ pub struct Sums {
 }
 
 /// What part of a run spent.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UsageKey {
     /// The budget that it counts against; `None` for what the run spent in all.
     pub budget: Option<BudgetId>,

@@ -95,6 +95,8 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     settings.limits = options.config.limits();
     let classifier = read_classifier(&options.data)?;
     settings.limits.classifier = Arc::clone(&classifier);
+    settings.keeping = options.config.keeping();
+    settings.scrubbing = options.config.scrubbing();
     let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
     tell_recovery(&recovery);
@@ -146,6 +148,7 @@ pub async fn build(options: Options) -> anyhow::Result<Server> {
         watcher = Some(watching);
         background.push(tokio::task::spawn(task));
     }
+    policy::compare_engines(&app)?;
     let http = http::bind(Arc::clone(&app), options.config.http.clone(), &options.listen)
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     Ok(Server { app, http, first_key, seeds, recovery, background, rechecking, watcher })
@@ -215,7 +218,11 @@ impl Server {
 fn tell_recovery(recovery: &Recovery) {
     let torn = recovery.torn.as_ref().map(|torn| format!("{torn:?}"));
     let put_aside = recovery.put_aside.as_ref().map(|aside| format!("{aside:?}"));
-    tracing::info!(target: "tollgate::store", records = recovery.records, torn, put_aside, "journal read");
+    for bad in &recovery.bad_checkpoints {
+        tracing::error!(target: "tollgate::store", %bad, "a checkpoint is no good and was put aside; the one before it was used");
+    }
+    let (records, checkpoint) = (recovery.records, recovery.checkpoint);
+    tracing::info!(target: "tollgate::store", records, checkpoint, torn, put_aside, "journal read");
 }
 
 /// The key that masked values are digested with: made at the first start, kept where only its owner can read it.

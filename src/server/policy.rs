@@ -1,7 +1,7 @@
 //! The policy set at a start, and the watcher that keeps it in step with the directory.
 
 use super::build::Options;
-use crate::operations::{App, OperationError, PolicyRoom, Taken, note_not_taken, offer_tree};
+use crate::operations::{App, OperationError, PolicyRoom, Taken, note_not_taken, offer_tree, recorded_inputs};
 use crate::policy::{PolicySet, Tree, check};
 use crate::policy_dir::{ReadTreeError, Watcher, read_tree, watch};
 use crate::store::Store;
@@ -44,6 +44,36 @@ pub(super) async fn offer(app: &App, options: &Options) -> anyhow::Result<String
     let hash = tree.hash();
     tell(&offer_tree(app, &tree).await?);
     Ok(hash)
+}
+
+/// The longest pause between two layers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Recorded inputs that a layer is compared on.
+const RECORDED: usize = 8;
+
+/// Compares the engines on every layer of each set that comes into force, on a thread that ends with the app. It works at
+/// most half of the time: admissions come first.
+pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
+    let (listener, changes) = std::sync::mpsc::channel();
+    app.policy.set_listener(listener);
+    let app = Arc::downgrade(app);
+    std::thread::Builder::new().name("engines".to_owned()).spawn(move || {
+        while changes.recv().is_ok() {
+            while let Some(app) = app.upgrade() {
+                let started = std::time::Instant::now();
+                let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
+                let compared = digest.is_some_and(|digest| {
+                    app.policy.compare_next(&digest, &|layer| recorded_inputs(&app, layer, RECORDED))
+                });
+                drop(app);
+                if !compared {
+                    break;
+                }
+                std::thread::sleep(started.elapsed().min(LONGEST_PAUSE));
+            }
+        }
+    })?;
+    Ok(())
 }
 
 /// Watches the directories for as long as the answer lives; news are taken in by `task`.

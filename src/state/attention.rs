@@ -2,6 +2,7 @@
 //! that may become items.
 
 use super::deliveries::Deliveries;
+use super::effect::Effect;
 use crate::attention::{Cause, Denied, Fingerprint, Item, ItemState, Subject, waits_on, wakes_at};
 use crate::vocabulary::{ItemId, RunId};
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ pub const RESOLVED_KEPT: usize = 100_000;
 type Place = (Timestamp, ItemId);
 
 /// Every item.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Items {
     items: HashMap<ItemId, Arc<Item>>,
     by_subject: HashMap<Subject, ItemId>,
@@ -125,6 +126,13 @@ impl Items {
 
     pub(super) fn deliveries_mut(&mut self) -> &mut Deliveries {
         &mut self.deliveries
+    }
+
+    /// What makes the same of nothing: for a checkpoint.
+    pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> + '_ {
+        let items = self.items.values().cloned().map(Effect::Item);
+        let denials = self.denied.values().cloned().map(Effect::Denied);
+        items.chain(denials).chain(self.deliveries.as_effects())
     }
 
     /// One item.
@@ -317,7 +325,7 @@ mod tests {
     #[test]
     fn the_stored_form_is_read() {
         let text = include_str!("../../tests/golden/attention-v1.json");
-        let effects: Vec<crate::state::Effect> = serde_json::from_str(text).unwrap();
+        let effects: Vec<Effect> = serde_json::from_str(text).unwrap();
         let (written, golden) = (serde_json::to_value(&effects).unwrap(), serde_json::from_str(text).unwrap());
         let golden: serde_json::Value = golden;
         for (written, golden) in written.as_array().unwrap().iter().zip(golden.as_array().unwrap()) {

@@ -6,6 +6,7 @@
 use super::effect::{Changes, Effect, Entry};
 use super::hot::State;
 use super::keys::{KeyEntry, KeyName};
+use super::loaded::Loaded;
 use super::runs_draft::{RunsDraft, RunsView};
 use crate::attention::{Denied, Item, ItemState, Subject};
 use crate::budget::{Account, AccountKey, Accounts, Budget, Hold, HoldState};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Draft<'a> {
     state: &'a State,
+    loaded: Option<&'a Loaded>,
     changes: Changes,
     holds: HashMap<HoldId, Arc<Hold>>,
     keys: HashMap<KeyName, Arc<KeyEntry>>,
@@ -35,6 +37,7 @@ impl<'a> Draft<'a> {
     pub fn new(state: &'a State) -> Self {
         Self {
             state,
+            loaded: None,
             changes: Changes::default(),
             holds: HashMap::new(),
             keys: HashMap::new(),
@@ -46,6 +49,11 @@ impl<'a> Draft<'a> {
             told: HashMap::new(),
             denied: HashMap::new(),
         }
+    }
+
+    /// The same, with what was read for its commands besides.
+    pub fn with(state: &'a State, loaded: &'a Loaded) -> Self {
+        Self { loaded: Some(loaded), ..Self::new(state) }
     }
 
     /// The state below, as it stood before the batch. For what a batch cannot change before its end.
@@ -70,30 +78,31 @@ impl<'a> Draft<'a> {
 
     /// A hold as it stands in this batch.
     pub fn hold(&self, id: &HoldId) -> Option<&Arc<Hold>> {
-        self.holds.get(id).or_else(|| self.state.hold(id))
+        let below = || self.state.hold(id).or_else(|| self.loaded?.holds.get(id));
+        self.holds.get(id).or_else(below)
     }
 
     /// A used key that is still remembered.
     pub fn key(&self, name: &KeyName, now: Timestamp) -> Option<&Arc<KeyEntry>> {
         let own = self.keys.get(name).filter(|entry| now < entry.expires_at);
-        own.or_else(|| self.state.key(name, now))
+        let loaded = || self.loaded?.keys.get(name).filter(|entry| now < entry.expires_at);
+        own.or_else(|| self.state.key(name, now)).or_else(loaded)
     }
 
-    /// Pending holds whose time has come.
-    pub fn due_holds(&self, now: Timestamp) -> Vec<HoldId> {
+    /// Pending holds whose time has come, so many at most.
+    pub fn due_holds(&self, now: Timestamp, most: usize) -> Vec<HoldId> {
         let still_pending = |id: &HoldId| self.hold(id).is_some_and(|hold| hold.is_due(now));
-        let mut due: Vec<HoldId> = self.state.due_holds(now).filter(|id| still_pending(id)).cloned().collect();
+        let below = self.state.due_holds(now).filter(|id| still_pending(id));
         let own = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id);
-        due.extend(own.filter(|id| still_pending(id) && !self.in_state_due(id, now)).cloned());
-        due
+        let own = own.filter(|id| still_pending(id) && !self.in_state_due(id, now));
+        below.chain(own).take(most).cloned().collect()
     }
 
     fn in_state_due(&self, id: &HoldId, now: Timestamp) -> bool {
         self.state.hold(id).is_some_and(|hold| hold.is_due(now))
     }
 
-    /// The accounts of one budget as they stand in this batch. It looks at every account there is: for edits, not for
-    /// admissions.
+    /// The accounts of one budget that are in memory, as they stand in this batch.
     pub fn accounts_of(&self, budget: &BudgetId) -> Vec<Account> {
         let untouched =
             self.state.accounts_of(budget).filter(|account| !self.changes.accounts.contains_key(&account.key));
@@ -194,7 +203,8 @@ impl Accounts for Draft<'_> {
     }
 
     fn account(&self, key: &AccountKey) -> Option<&Account> {
-        self.changes.accounts.get(key).or_else(|| self.state.account(key))
+        let below = || self.state.account(key).or_else(|| self.loaded?.accounts.get(key));
+        self.changes.accounts.get(key).or_else(below)
     }
 
     fn put_account(&mut self, account: Account) {

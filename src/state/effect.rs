@@ -2,11 +2,13 @@
 //! default, never renamed, and golden files keep it so.
 
 use super::keys::KeyEntry;
+use super::run_memory::RunMemory;
 use crate::admission::DecisionRecord;
-use crate::attention::{Delivery, Denied, Item};
+use crate::attention::{Delivery, Denied, Item, ItemState};
 use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
 use crate::runs::{Connector, Run, RunEvent, Schedule, Worker};
+use crate::vocabulary::ItemId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -24,6 +26,38 @@ pub struct PolicySetHead {
     /// What it took the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
+}
+
+/// A checkpoint of the journal, as the chain names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointNote {
+    /// The last record that it covers.
+    pub seq: u64,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// How long that is.
+    pub bytes: u64,
+}
+
+/// A segment of the journal that was dropped on purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedSegment {
+    /// Its first record.
+    pub first_seq: u64,
+    /// Its last record.
+    pub last_seq: u64,
+    /// The hash of that: what the segment behind it goes on from.
+    pub head: String,
+}
+
+/// What the chain says of its own files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalNote {
+    /// A checkpoint was made, and read back.
+    Checkpoint(CheckpointNote),
+    /// Segments are dropped: a journal may begin behind them.
+    Dropped(Vec<DroppedSegment>),
 }
 
 /// One after-value.
@@ -54,6 +88,13 @@ pub enum Effect {
     Denied(Arc<Denied>),
     /// What another Command Center is told of an item.
     Delivery(Arc<Delivery>),
+    /// This state of an item was told last; in checkpoints alone.
+    ItemTold {
+        /// The item.
+        item: ItemId,
+        /// The state.
+        state: ItemState,
+    },
     /// Another policy set is in force.
     PolicySet(PolicySetHead),
     /// What the seed files held when they were last read.
@@ -67,6 +108,8 @@ pub enum Effect {
     Run(Arc<Run>),
     /// Something happened to a run.
     RunEvent(Arc<RunEvent>),
+    /// What is remembered of a run beside it; in checkpoints alone.
+    RunMemory(Arc<RunMemory>),
     /// A connector stands so.
     Connector(Arc<Connector>),
     /// A schedule stands so.
@@ -78,6 +121,8 @@ pub enum Effect {
         /// What it showed.
         wall: Timestamp,
     },
+    /// The journal's files changed.
+    Journal(JournalNote),
 }
 
 /// One operation in the journal: who did what to what, and what changed by it. The audit record and the effect are

@@ -1,10 +1,12 @@
 //! The hot state: what decisions read, in maps.
 
+use super::accounts::AccountMap;
 use super::attention::Items;
-use super::effect::{Changes, Effect, PolicySetHead};
-use super::keys::{KeyEntry, KeyName};
+use super::effect::{Changes, CheckpointNote, Effect, Entry, JournalNote, PolicySetHead};
+use super::holds::HoldMap;
+use super::keys::{KeyEntry, KeyMap, KeyName};
 use super::runs::Runs;
-use crate::budget::{Account, AccountKey, Accounts, Budget, BudgetIndex, Facts, Hold, HoldState};
+use crate::budget::{Account, AccountKey, Accounts, Budget, BudgetIndex, Facts, Hold};
 use crate::registry::{Agent, ApiKey, EntityTypeRecord, Mode, Pause};
 use crate::vocabulary::{AgentId, ApiKeyId, BudgetId, EntityType, HoldId, PauseId};
 use jiff::Timestamp;
@@ -14,56 +16,89 @@ use std::sync::Arc;
 /// How many past policy sets are remembered for the list of them.
 const POLICY_SETS_KEPT: usize = 1_000;
 
-/// Everything that decisions depend on.
-#[derive(Debug, Default, PartialEq)]
+/// How many pauses that are over are remembered for the list of them.
+const ENDED_PAUSES_KEPT: usize = 1_000;
+
+/// How many checkpoints' notes are remembered: more than there are files.
+const CHECKPOINTS_KEPT: usize = 8;
+
+/// Everything that decisions depend on. What is over leaves it, see [`State::forget`].
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    budgets: BTreeMap<BudgetId, Arc<Budget>>,
+    pub(super) budgets: BTreeMap<BudgetId, Arc<Budget>>,
     index: BudgetIndex,
-    accounts: HashMap<AccountKey, Account>,
-    holds: HashMap<HoldId, Arc<Hold>>,
-    due: BTreeSet<(Timestamp, HoldId)>,
-    open_by_agent: HashMap<AgentId, usize>,
-    keys: HashMap<KeyName, Arc<KeyEntry>>,
-    key_ends: BTreeSet<(Timestamp, KeyName)>,
-    agents: BTreeMap<AgentId, Arc<Agent>>,
-    entity_types: BTreeMap<EntityType, Arc<EntityTypeRecord>>,
-    pauses: BTreeMap<PauseId, Arc<Pause>>,
+    pub(super) accounts: AccountMap,
+    pub(super) holds: HoldMap,
+    keys: KeyMap,
+    pub(super) agents: BTreeMap<AgentId, Arc<Agent>>,
+    pub(super) entity_types: BTreeMap<EntityType, Arc<EntityTypeRecord>>,
+    pub(super) pauses: BTreeMap<PauseId, Arc<Pause>>,
     open_pauses: BTreeSet<PauseId>,
-    api_keys: BTreeMap<ApiKeyId, Arc<ApiKey>>,
+    pub(super) api_keys: BTreeMap<ApiKeyId, Arc<ApiKey>>,
     api_keys_by_hash: HashMap<String, ApiKeyId>,
-    policy_sets: Vec<PolicySetHead>,
-    seeds: BTreeMap<String, String>,
-    runs: Runs,
-    attention: Items,
+    pub(super) policy_sets: Vec<PolicySetHead>,
+    pub(super) seeds: BTreeMap<String, String>,
+    pub(super) checkpoints: Vec<CheckpointNote>,
+    pub(super) runs: Runs,
+    pub(super) attention: Items,
+}
+
+/// What memory may let go of, because it can be read elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Forget {
+    /// The batch's time.
+    pub now: Timestamp,
+    /// Holds and accounts as they stood at this record or before.
+    pub holds_upto: u64,
+    /// Keys that were used by this record or before.
+    pub keys_upto: u64,
+    /// How many of each are looked at.
+    pub most: usize,
 }
 
 impl State {
     /// Makes the changes of one durable batch, decided at `time`.
     pub fn apply(&mut self, changes: &Changes, time: Timestamp) {
+        self.commit(changes.clone(), 0, time);
+    }
+
+    /// The same for the batch of the record `seq`, whose operations are handed back.
+    pub fn commit(&mut self, changes: Changes, seq: u64, time: Timestamp) -> Vec<Entry> {
         for effect in changes.entries.iter().flat_map(|entry| &entry.effects) {
-            self.apply_effect(effect);
-            self.runs.apply(effect);
+            self.apply_effect(effect, seq);
         }
-        for account in changes.accounts.values() {
-            self.accounts.insert(account.key.clone(), account.clone());
+        for account in changes.accounts.into_values() {
+            self.accounts.put(account, seq, time);
         }
-        self.forget_keys(time);
+        self.close_pauses(time);
         self.runs.forget(time);
+        changes.entries
+    }
+
+    /// Lets go of what is over and can be read elsewhere: holds that ended, accounts of past windows in which nothing is
+    /// set aside, used keys. The work of one call is bounded.
+    pub fn forget(&mut self, what: Forget) {
+        self.holds.forget(what.holds_upto, what.most);
+        self.keys.forget(what.now, what.keys_upto, what.most);
+        self.accounts.forget(what.now, what.holds_upto, what.most);
     }
 
     /// Makes one change.
-    fn apply_effect(&mut self, effect: &Effect) {
+    pub(super) fn apply_effect(&mut self, effect: &Effect, seq: u64) {
+        self.runs.apply(effect);
         match effect {
-            Effect::Decision(_) | Effect::Alert(_) => {}
-            Effect::Run(_) | Effect::RunEvent(_) | Effect::Connector(_) | Effect::Schedule(_) | Effect::Worker(_) => {}
-            Effect::ClockConfirmed { .. } => {}
-            Effect::Hold(hold) => self.apply_hold(hold),
-            Effect::Key(entry) => {
-                if let Some(old) = self.keys.insert(entry.name.clone(), Arc::clone(entry)) {
-                    self.key_ends.remove(&(old.expires_at, old.name.clone()));
-                }
-                self.key_ends.insert((entry.expires_at, entry.name.clone()));
-            }
+            Effect::Run(_)
+            | Effect::RunEvent(_)
+            | Effect::RunMemory(_)
+            | Effect::Connector(_)
+            | Effect::Schedule(_)
+            | Effect::Worker(_)
+            | Effect::ClockConfirmed { .. }
+            | Effect::Decision(_)
+            | Effect::Alert(_)
+            | Effect::Journal(JournalNote::Dropped(_)) => {}
+            Effect::Hold(hold) => self.holds.put(hold, seq),
+            Effect::Key(entry) => self.keys.put(entry, seq),
             Effect::Budget(budget) => {
                 if let Some(old) = self.budgets.insert(budget.id().clone(), Arc::clone(budget)) {
                     self.index.remove(&old);
@@ -78,14 +113,7 @@ impl State {
             Effect::EntityType(record) => {
                 self.entity_types.insert(record.name.clone(), Arc::clone(record));
             }
-            Effect::Pause(pause) => {
-                if pause.ended.is_none() {
-                    self.open_pauses.insert(pause.id.clone());
-                } else {
-                    self.open_pauses.remove(&pause.id);
-                }
-                self.pauses.insert(pause.id.clone(), Arc::clone(pause));
-            }
+            Effect::Pause(pause) => self.put_pause(pause),
             Effect::ApiKey(key) => {
                 if key.revoked_at.is_none() {
                     self.api_keys_by_hash.insert(key.sha256.clone(), key.id.clone());
@@ -104,38 +132,44 @@ impl State {
             }
             Effect::Item(item) => self.attention.put(item),
             Effect::Denied(denied) => self.attention.put_denied(denied),
+            Effect::ItemTold { item, state } => self.attention.deliveries_mut().put_told(item, *state),
             Effect::Delivery(delivery) => self.attention.deliveries_mut().put(delivery),
             Effect::Seed { file, sha256 } => {
                 self.seeds.insert(file.clone(), sha256.clone());
             }
-        }
-    }
-
-    fn apply_hold(&mut self, hold: &Arc<Hold>) {
-        if let Some(old) = self.holds.insert(hold.id.clone(), Arc::clone(hold))
-            && old.state == HoldState::Pending
-        {
-            self.due.remove(&(old.expires_at, old.id.clone()));
-            if let Some(open) = self.open_by_agent.get_mut(&old.agent) {
-                *open -= 1;
-                if *open == 0 {
-                    self.open_by_agent.remove(&old.agent);
+            Effect::Journal(JournalNote::Checkpoint(note)) => {
+                if self.checkpoints.last() != Some(note) {
+                    self.checkpoints.push(note.clone());
+                }
+                if self.checkpoints.len() > CHECKPOINTS_KEPT {
+                    self.checkpoints.remove(0);
                 }
             }
         }
-        if hold.state == HoldState::Pending {
-            self.due.insert((hold.expires_at, hold.id.clone()));
-            *self.open_by_agent.entry(hold.agent.clone()).or_default() += 1;
+    }
+
+    /// Pauses that are over stay for the list of them, the last thousand.
+    fn put_pause(&mut self, pause: &Arc<Pause>) {
+        if pause.ended.is_none() {
+            self.open_pauses.insert(pause.id.clone());
+        } else {
+            self.open_pauses.remove(&pause.id);
+        }
+        self.pauses.insert(pause.id.clone(), Arc::clone(pause));
+        while self.pauses.len() - self.open_pauses.len() > ENDED_PAUSES_KEPT {
+            let oldest = self.pauses.keys().find(|id| !self.open_pauses.contains(*id)).cloned();
+            let Some(oldest) = oldest else { return };
+            self.pauses.remove(&oldest);
         }
     }
 
-    fn forget_keys(&mut self, now: Timestamp) {
-        while let Some((end, _)) = self.key_ends.first()
-            && *end <= now
-        {
-            if let Some((_, name)) = self.key_ends.pop_first() {
-                self.keys.remove(&name);
-            }
+    /// A pause whose end has come is not looked at for every admission any more. Whether it is in force is its own times'
+    /// word, here and in a list.
+    fn close_pauses(&mut self, now: Timestamp) {
+        if !self.open_pauses.is_empty() {
+            let pauses = &self.pauses;
+            let lasts = |id: &PauseId| pauses.get(id).is_some_and(|pause| pause.ends_at.is_none_or(|end| now < end));
+            self.open_pauses.retain(lasts);
         }
     }
 
@@ -154,9 +188,9 @@ impl State {
         self.index.matching(facts)
     }
 
-    /// The accounts of one budget.
-    pub fn accounts_of<'a>(&'a self, budget: &'a BudgetId) -> impl Iterator<Item = &'a Account> {
-        self.accounts.values().filter(move |account| account.key.budget == *budget)
+    /// The accounts of one budget that are in memory: those of windows that go on, or in which something is set aside.
+    pub fn accounts_of<'a>(&'a self, budget: &BudgetId) -> impl Iterator<Item = &'a Account> {
+        self.accounts.of(budget)
     }
 
     /// How many accounts are in memory.
@@ -164,19 +198,34 @@ impl State {
         self.accounts.len()
     }
 
-    /// A hold in whatever state.
+    /// A hold that is in memory: every pending one, and what ended lately.
     pub fn hold(&self, id: &HoldId) -> Option<&Arc<Hold>> {
         self.holds.get(id)
     }
 
+    /// How many holds are in memory.
+    pub fn hold_count(&self) -> usize {
+        self.holds.len()
+    }
+
+    /// How many used keys are in memory.
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The checkpoints that the chain names, oldest first.
+    pub fn checkpoints(&self) -> &[CheckpointNote] {
+        &self.checkpoints
+    }
+
     /// Pending holds whose time has come, earliest first.
     pub fn due_holds(&self, now: Timestamp) -> impl Iterator<Item = &HoldId> {
-        self.due.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
+        self.holds.due().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
     }
 
     /// When the next pending hold expires.
     pub fn next_hold_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+        self.holds.due().next().map(|(at, _)| *at)
     }
 
     /// When the next thing is due by itself: a hold's end, a run's clock, a schedule's start.
@@ -196,15 +245,15 @@ impl State {
 
     /// How many holds are pending in all.
     pub fn open_holds(&self) -> usize {
-        self.due.len()
+        self.holds.open()
     }
 
     /// How many holds of one agent are pending.
     pub fn open_holds_of(&self, agent: &AgentId) -> usize {
-        self.open_by_agent.get(agent).copied().unwrap_or(0)
+        self.holds.open_of(agent)
     }
 
-    /// A used key that is still remembered at `now`.
+    /// A used key that is in memory, and still remembered at `now`.
     pub fn key(&self, name: &KeyName, now: Timestamp) -> Option<&Arc<KeyEntry>> {
         self.keys.get(name).filter(|entry| now < entry.expires_at)
     }
@@ -301,6 +350,6 @@ impl Accounts for State {
     }
 
     fn put_account(&mut self, account: Account) {
-        self.accounts.insert(account.key.clone(), account);
+        self.accounts.put(account, 0, Timestamp::MIN);
     }
 }

@@ -3,6 +3,8 @@
 use crate::vocabulary::{AdmissionId, AgentId, ApiKeyId, BudgetId, IdempotencyKey, RaiseId, RunId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// What a key was used for: the same text may be used once for each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,4 +51,45 @@ pub struct KeyEntry {
     pub first: FirstAnswer,
     /// Until when it is remembered.
     pub expires_at: Timestamp,
+}
+
+/// The keys in memory: the recently used ones, until they can be read elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct KeyMap {
+    keys: HashMap<KeyName, (Arc<KeyEntry>, u64)>,
+    order: VecDeque<(u64, KeyName)>,
+}
+
+impl KeyMap {
+    /// A key was used by the record `seq`.
+    pub(super) fn put(&mut self, entry: &Arc<KeyEntry>, seq: u64) {
+        let old = self.keys.insert(entry.name.clone(), (Arc::clone(entry), seq));
+        if old.is_none_or(|(_, before)| before != seq) {
+            self.order.push_back((seq, entry.name.clone()));
+        }
+    }
+
+    pub(super) fn get(&self, name: &KeyName) -> Option<&Arc<KeyEntry>> {
+        self.keys.get(name).map(|(entry, _)| entry)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Lets go of keys that were used by the record `upto` or before, or that are not remembered any longer; it looks at
+    /// so many at most.
+    pub(super) fn forget(&mut self, now: Timestamp, upto: u64, most: usize) {
+        for _ in 0..most {
+            let Some((seq, name)) = self.order.front() else { return };
+            let kept = self.keys.get(name).filter(|(_, used)| used == seq);
+            if kept.is_some_and(|(entry, _)| *seq > upto && entry.expires_at > now) {
+                return;
+            }
+            if kept.is_some() {
+                self.keys.remove(name);
+            }
+            self.order.pop_front();
+        }
+    }
 }

@@ -4,24 +4,31 @@
 //! Architecture invariant: nothing here is changed but by [`State::apply`], and only with effects that are in the
 //! journal. Effects carry absolute after-values: applying one twice changes nothing, and recovery never decides again.
 
+mod accounts;
 mod attention;
 mod deliveries;
 mod draft;
 mod effect;
+mod holds;
 mod hot;
 mod keys;
+mod loaded;
 mod run_holds;
+mod run_memory;
 mod run_seen;
 mod runs;
 mod runs_draft;
+mod snapshot;
 
 pub use attention::{Items, RESOLVED_KEPT};
 pub use deliveries::{DELIVERIES_KEPT, Deliveries};
 pub use draft::Draft;
-pub use effect::{Changes, Effect, Entry, PolicySetHead};
-pub use hot::State;
+pub use effect::{Changes, CheckpointNote, DroppedSegment, Effect, Entry, JournalNote, PolicySetHead};
+pub use hot::{Forget, State};
 pub use keys::{FirstAnswer, KeyEntry, KeyName, Operation};
+pub use loaded::{Loaded, Touched};
 pub use run_holds::RunHolds;
+pub use run_memory::RunMemory;
 pub use run_seen::{EventName, Seen, SeenEvents, body_name, event_name};
 pub use runs::Runs;
 pub use runs_draft::{RunsDraft, RunsView};

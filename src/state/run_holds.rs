@@ -12,8 +12,8 @@ const KEPT: usize = 2_000;
 /// The holds of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunHolds {
-    kept: BTreeMap<HoldId, Arc<Hold>>,
-    folded: RunUsage,
+    pub(super) kept: BTreeMap<HoldId, Arc<Hold>>,
+    pub(super) folded: RunUsage,
 }
 
 impl RunHolds {

@@ -18,7 +18,13 @@ pub struct Seen {
 
 /// The known events of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SeenEvents(HashMap<EventName, Seen>);
+pub struct SeenEvents(pub(super) HashMap<EventName, Seen>);
+
+impl SeenEvents {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl SeenEvents {
     /// What an event is known by; Tollgate's own are not repeated.

@@ -2,11 +2,13 @@
 
 use super::feed::Following;
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, Kind};
+use crate::budget::{Account, Hold};
 use crate::decide::{Answer, Envelope, Refusal, Rehearsed, Taken};
 use crate::registry::Actor;
 use crate::runs::RunEvent;
-use crate::state::State;
-use crate::vocabulary::{ActionName, AdmissionId, AgentId, EntityId, EntityType, RunId, StepName};
+use crate::state::{CheckpointNote, State};
+use crate::store::sled::{Finding, IndexState, Scrubbed};
+use crate::vocabulary::{ActionName, AdmissionId, AgentId, BudgetId, EntityId, EntityType, HoldId, RunId, StepName};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +28,9 @@ pub enum ReadError {
     /// What is stored cannot be read.
     #[error("the store cannot read: {0}")]
     Failed(String),
+    /// It is being made ready to be read: ask again later.
+    #[error("older records are being read anew from the journal; ask again later")]
+    NotYet,
     /// The reader's own fault: a cursor that no list gave.
     #[error("{0:?} is not a cursor that a list gave")]
     Cursor(String),
@@ -50,6 +55,12 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Shows the state: everything durable and nothing else. The reader must be short, for it may hold the next batch up.
     fn read_state(&self, reader: &mut dyn FnMut(&State));
+
+    /// A hold in whatever state: those in [`Store::read_state`] are the pending ones, and what ended lately.
+    fn hold(&self, id: &HoldId) -> Result<Option<Arc<Hold>>, ReadError>;
+
+    /// The accounts of a budget that have left the state, as they stood last, those of the latest windows at least.
+    fn past_accounts(&self, budget: &BudgetId) -> Result<Vec<Account>, ReadError>;
 
     /// A recorded decision.
     fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, ReadError>;
@@ -210,8 +221,28 @@ pub struct StoreStatus {
     pub segments: u64,
     /// Bytes of the journal.
     pub journal_bytes: u64,
-    /// Records that the database behind does not have yet.
+    /// Segments that were dropped since the start.
+    pub dropped_segments: u64,
+    /// The last checkpoint.
+    pub checkpoint: Option<CheckpointNote>,
+    /// Records that a start would read behind it.
+    pub checkpoint_lag: u64,
+    /// What the database behind is doing.
+    pub index_state: IndexState,
+    /// Sealed segments that it has.
+    pub index_segments: u64,
+    /// Of so many, when it was last looked at.
+    pub sealed_segments: u64,
+    /// Records that it does not have yet.
     pub index_lag: u64,
+    /// Where a damaged one was put since the start.
+    pub put_aside: Option<String>,
+    /// Used idempotency keys of sealed segments that are remembered.
+    pub used_keys: u64,
+    /// How far everything was read and checked.
+    pub scrubbed: Scrubbed,
+    /// What was found wrong in the files since the start.
+    pub findings: Vec<Finding>,
     /// Commands waiting.
     pub queue_depth: usize,
     /// Why it takes no commands, if it does not.

@@ -17,6 +17,9 @@ pub enum CommitFailure<R> {
     /// It could not be made durable. Nothing of it will be seen.
     #[error("it could not be made durable: {0}")]
     NotDurable(Arc<str>),
+    /// What it names could not be read at present: nothing was decided.
+    #[error("what it names cannot be read at present: {0}")]
+    Unread(Arc<str>),
     /// Deciding it failed inside Tollgate; its effects were dropped.
     #[error("it could not be decided: an internal error, which the log tells")]
     Internal,
@@ -29,7 +32,7 @@ impl<R> CommitFailure<R> {
             Self::Busy => Self::Busy,
             Self::Closing => Self::Closing,
             Self::NotDurable(why) => Self::NotDurable(Arc::clone(why)),
-            Self::Refused(_) | Self::Internal => Self::Internal,
+            Self::Refused(_) | Self::Unread(_) | Self::Internal => Self::Internal,
         }
     }
 }

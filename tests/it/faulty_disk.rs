@@ -12,6 +12,8 @@ pub(crate) struct Trouble {
     pub write_fails_after: Option<usize>,
     /// The next flush fails.
     pub sync_fails: bool,
+    /// So many bytes fit on the disk, and no new file.
+    pub room: Option<usize>,
     /// So many attempts to make a segment fail.
     pub create_fails: usize,
     /// Flushes wait while this is set.
@@ -50,6 +52,9 @@ impl FaultyDisk {
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
         let mut trouble = self.0.0.lock().unwrap();
+        if trouble.room.is_some() {
+            return Err(io::Error::other("no space"));
+        }
         if trouble.create_fails > 0 {
             trouble.create_fails -= 1;
             return Err(io::Error::other("no space"));
@@ -61,6 +66,13 @@ impl Disk for FaultyDisk {
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OsDisk.remove(path)
+    }
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        // the mark: its failure is nobody's trouble, so it takes none of what was ordered
+        OsDisk.replace(path, bytes)
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         OsDisk.sync_dir(dir)
@@ -74,7 +86,16 @@ impl LogFile for FaultyFile {
             self.0.append(&bytes[..written.min(bytes.len())])?;
             return Err(io::Error::other("write failed"));
         }
-        self.0.append(bytes)
+        let room = match &mut self.1.0.0.lock().unwrap().room {
+            None => bytes.len(),
+            Some(room) => {
+                let written = bytes.len().min(*room);
+                *room -= written;
+                written
+            }
+        };
+        self.0.append(&bytes[..room])?;
+        if room < bytes.len() { Err(io::Error::other("no space")) } else { Ok(()) }
     }
     fn sync(&mut self) -> io::Result<()> {
         let (trouble, changed) = &*self.1.0;

@@ -188,3 +188,18 @@ fn names_with_slashes_and_spaces_are_ids_too() {
         Value::Null
     );
 }
+
+#[test]
+fn the_state_is_told_to_who_may_know() {
+    let daemon = Daemon::start();
+    daemon.admin().ask("one", "1").allowed();
+    let state = daemon.admin().get("/api/v1/state").expect(200);
+    assert_eq!(state["index"]["state"], "in_step", "{}", state.text());
+    assert_eq!(
+        (&state["memory"]["open_holds"], &state["checkpoint"], &state["findings"]),
+        (&json!(1), &Value::Null, &json!([]))
+    );
+    assert!(state["seq"].as_u64() > Some(1) && state["journal"]["segments"] == 1, "{}", state.text());
+    let metrics = daemon.admin().get("/metrics").expect(200);
+    assert!(metrics.text().contains("tollgate_holds_in_memory 1"), "{}", metrics.text());
+}

@@ -54,8 +54,14 @@ pub(crate) fn asked(admit: Admit) -> Envelope {
     envelope(Command::Admit(Box::new(admit)))
 }
 
+/// Asks again while the store is busy.
 pub(crate) fn commit(store: &dyn Store, envelope: Envelope) -> Result<Answer, CommitFailure<Refusal>> {
-    store.submit(envelope).blocking_recv().unwrap_or(Err(CommitFailure::Closing))
+    loop {
+        match store.submit(envelope.clone()).blocking_recv().unwrap_or(Err(CommitFailure::Closing)) {
+            Err(CommitFailure::Busy) => std::thread::yield_now(),
+            answer => return answer,
+        }
+    }
 }
 
 /// Puts the policy set in force and makes the budget.

@@ -68,6 +68,10 @@ fn a_cut_end_is_seen_by_the_head_noted_elsewhere() {
     drop(store);
     let (_, last) = segments(&dir.path().join("journal")).unwrap().pop().unwrap();
     fs::remove_file(last).unwrap();
+    let (code, text) = verify(dir.path(), None);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("its end was cut off"), "the mark of what was durable says more: {text}");
+    fs::remove_file(dir.path().join("journal/durable")).unwrap();
     assert_eq!(verify(dir.path(), None).0, 0, "without the head nobody can see it");
     assert_eq!(verify(dir.path(), Some(&head)).0, 1);
 }
@@ -81,6 +85,7 @@ fn verify_names_every_changed_byte() {
     let mut files: Vec<PathBuf> =
         segments(&dir.path().join("journal")).unwrap().into_iter().map(|(_, path)| path).collect();
     assert!(files.len() > 1, "several segments");
+    files.push(dir.path().join("journal/durable"));
     files.push(
         fs::read_dir(dir.path().join("blobs/"))
             .unwrap()
@@ -155,6 +160,7 @@ fn a_backup_of_a_running_daemon_restores() {
     assert_eq!(run_restore(&dir.path().join("third")).unwrap(), 0);
 }
 
+const GOLDEN_CHECKPOINT: u64 = 10;
 const GOLDEN_HEAD: &str = "6325761ac39484e5f1b564173624895e23ce575ab0d8d51a79a486b8acc380f4";
 const GOLDEN_ADMISSION: &str = "adm_01m844dzg0000000000c000wzd";
 
@@ -185,4 +191,48 @@ fn format_version_1_is_read() {
     });
     assert_eq!(spent, ["0.40"]);
     assert_eq!(read(&store, |state| state.policy_set().map(|set| set.by.name.clone())).as_deref(), Some("mia"));
+}
+
+/// A checkpoint that the first format's Tollgate wrote, and the journal that it was made of. Never made anew either.
+#[test]
+fn checkpoint_format_version_1_is_read() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoint-v1");
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["journal", "checkpoints"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+        for entry in fs::read_dir(golden.join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), dir.path().join(folder).join(entry.file_name())).unwrap();
+        }
+    }
+    let (code, text) = verify(dir.path(), None);
+    assert_eq!(code, 0, "{text}");
+    let mut settings = Settings::new(dir.path());
+    settings.keeping.checkpoint_bytes = 64 << 20;
+    let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
+    let (store, recovery) = Sled::open(&settings, Arc::new(clock)).unwrap();
+    assert_eq!((recovery.checkpoint, recovery.bad_checkpoints.len()), (Some(GOLDEN_CHECKPOINT), 0));
+    let told = read(&store, |state| {
+        let budget = state.budget(&"daily".parse().unwrap()).unwrap().clone();
+        let account = state.accounts_of(budget.id()).next().unwrap().sums;
+        let agent = state.agent(&"rfq-draft".parse().unwrap()).unwrap().clone();
+        (
+            format!("{} {} {}", budget.spec.limit, account.spent, account.held),
+            agent.spec.team.clone().map(|team| team.to_string()),
+            (state.entity_types().count(), state.pauses().count(), state.api_keys().count(), state.open_holds()),
+            state.policy_set().map(|set| set.digest.clone()),
+            state.seed("budgets.toml").map(str::to_owned),
+        )
+    });
+    let wanted = (
+        "5 0.40 0.50".to_owned(),
+        Some("sales".to_owned()),
+        (1, 1, 1, 1),
+        Some(crate::store_asks::POLICY_SET.to_owned()),
+        Some("5e".repeat(32)),
+    );
+    assert_eq!(told, wanted);
+    let first = decided(&store, admit("rfq-draft", "settled", "0.42"));
+    assert_eq!(first.decided_at.to_string(), "2026-11-23T12:00:00Z");
+    assert!(store.status().seq < GOLDEN_CHECKPOINT + 20, "the key is remembered, so nothing was decided anew");
 }

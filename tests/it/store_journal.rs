@@ -4,6 +4,7 @@
 use crate::faulty_disk::FaultyDisk;
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 use tollgate::audit::{Fault, FrameDraft, WriterId};
 use tollgate::store::sled::journal::{Disk, Journal, JournalError, OsDisk, ReadError, cut_torn_end, segments, walk};
 
@@ -20,7 +21,7 @@ fn recover(dir: &Path, disk: FaultyDisk, roll_at_bytes: u64) -> (Journal, Vec<Ve
     if let Some(torn) = &walked.torn {
         cut_torn_end(torn).unwrap();
     }
-    (Journal::open(Box::new(disk), dir, &walked, WRITER, roll_at_bytes).unwrap(), payloads)
+    (Journal::open(Arc::new(disk), dir, &walked, WRITER, roll_at_bytes).unwrap(), payloads)
 }
 
 fn append(journal: &mut Journal, payload: &[u8]) -> Result<(), JournalError> {
@@ -171,6 +172,7 @@ fn journal_of(dir: &Path, records: usize, roll_at_bytes: u64) {
     for number in 0..records {
         append(&mut journal, &payload(number, 40)).unwrap();
     }
+    journal.mark().unwrap();
 }
 
 fn damage(dir: &Path) -> tollgate::audit::Damage {
@@ -224,7 +226,7 @@ fn another_states_segment_is_refused() {
     journal_of(ours.path(), 7, 400);
     let walked = walk(theirs.path(), &mut |_, _| Ok(())).unwrap();
     let other = WriterId::from_bytes([4; 16]);
-    let mut journal = Journal::open(Box::new(OsDisk), theirs.path(), &walked, other, 400).unwrap();
+    let mut journal = Journal::open(Arc::new(OsDisk), theirs.path(), &walked, other, 400).unwrap();
     for number in 0..7 {
         append(&mut journal, &payload(number, 40)).unwrap();
     }

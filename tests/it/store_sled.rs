@@ -90,11 +90,13 @@ fn everything(store: &Sled) -> String {
     let filter = AuditFilter { include_admissions: true, ..AuditFilter::default() };
     let audit = store.audit(&filter, None, 1000).unwrap();
     let decisions = serde_json::to_string(&decisions.items).unwrap();
-    format!(
-        "{decisions}\n{}\n{}",
-        serde_json::to_string(&audit.items).unwrap(),
-        read(store, |s| format!("{s:#?}").len())
-    )
+    let state = read(store, |state| {
+        let effects: Vec<_> = state.as_effects().map(|effect| serde_json::to_string(&effect).unwrap()).collect();
+        let mut accounts: Vec<_> = state.accounts().map(|account| serde_json::to_string(account).unwrap()).collect();
+        accounts.sort();
+        format!("{effects:?}\n{accounts:?}")
+    });
+    format!("{decisions}\n{}\n{state}", serde_json::to_string(&audit.items).unwrap())
 }
 
 fn fill(store: &Sled, count: usize) {
@@ -124,6 +126,7 @@ fn an_end_cut_at_any_byte_loses_that_record_and_nothing_else() {
     let store = place.open();
     fill(&store, 3);
     let before = everything(&store);
+    let mark = place.path("journal/durable");
     let whole_before = fs::read(place.last_segment()).unwrap().len();
     decided(&store, admit("a", "last", "0.01"));
     drop(store);
@@ -133,6 +136,8 @@ fn an_end_cut_at_any_byte_loses_that_record_and_nothing_else() {
     let cuts = (whole_before..whole_before + 80).chain((whole_before + 80..bytes.len()).step_by(131));
     for cut in cuts {
         fs::write(&segment, &bytes[..cut]).unwrap();
+        // as if the daemon had been killed before it could note that the record was durable
+        let _ = fs::remove_file(&mark);
         let (store, recovery) = place.try_open().unwrap();
         assert_eq!(recovery.torn.is_some(), cut > whole_before, "cut at {cut}");
         assert_eq!(everything(&store), before, "cut at {cut}");
@@ -142,7 +147,15 @@ fn an_end_cut_at_any_byte_loses_that_record_and_nothing_else() {
     let mut zeros = bytes[..whole_before].to_vec();
     zeros.extend([0; 4096]);
     fs::write(&segment, &zeros).unwrap();
+    let _ = fs::remove_file(&mark);
     assert_eq!(everything(&place.open()), before);
+    // what was durable once is never taken for a torn end
+    let kept = fs::read(&segment).unwrap();
+    for end in [kept[..whole_before - 1].to_vec(), [&kept[..whole_before - 20], &[7; 20]].concat()] {
+        fs::write(&segment, &end).unwrap();
+        let error = place.try_open().unwrap_err().to_string();
+        assert!(error.contains(segment.file_name().unwrap().to_str().unwrap()), "{error}");
+    }
 }
 
 #[test]
@@ -226,22 +239,19 @@ fn the_database_behind_has_holds_keys_and_accounts() {
     decided(&store, admit("a", "k2", "0.5"));
     decided(&store, admit("a", "k3", "0.25"));
     until(|| store.status().index_lag <= 1);
-    let index = store.index();
-    let (mut account, mut key) = (None, None);
-    store.read_state(&mut |state| {
-        account = state.accounts_of(&"daily".parse().unwrap()).next().map(|account| account.key.clone());
+    let index = store.index().unwrap();
+    let account = read(&store, |state| {
+        state.accounts_of(&"daily".parse().unwrap()).next().map(|account| account.key.clone()).unwrap()
     });
-    let kept = index.hold(&hold).unwrap().unwrap();
+    let kept = index.hold(&hold, 0).unwrap().unwrap();
     assert_eq!(kept.settlement.unwrap().actual["usd"].to_string(), "2");
-    assert_eq!(index.hold(&hold_of(&decided(&store, admit("a", "k2", "0.5")))).unwrap(), None, "pending holds are hot");
-    let _ = key.insert(tollgate::state::KeyName {
-        operation: tollgate::state::Operation::Admit("a".parse().unwrap()),
-        key: "k1".parse().unwrap(),
-    });
-    let entry = index.key(&key.unwrap()).unwrap().unwrap();
-    assert_eq!(entry.first, tollgate::state::FirstAnswer::Admission(record.id.clone()));
-    let account = index.account(&account.unwrap()).unwrap().unwrap();
+    let pending = hold_of(&decided(&store, admit("a", "k2", "0.5")));
+    assert_eq!(index.hold(&pending, 0).unwrap(), None, "pending holds are hot");
+    let account = index.account(&account).unwrap().unwrap();
     assert_eq!((account.sums.spent.to_string(), account.sums.held.to_string()), ("2".to_owned(), "0.50".to_owned()));
+    let listed = index.accounts_of(&"daily".parse().unwrap(), 10).unwrap();
+    assert_eq!(listed, [account]);
+    assert!(index.accounts_of(&"dail".parse().unwrap(), 10).unwrap().is_empty());
 }
 
 #[test]

@@ -72,7 +72,7 @@ struct Daemon {
 
 fn daemon(dir: &Path, disk: &FaultyDisk, settings: Settings) -> Daemon {
     let walked = walk(dir, &mut |_, _| Ok(())).unwrap();
-    let journal = Journal::open(Box::new(disk.clone()), dir, &walked, WriterId::from_bytes([1; 16]), 1 << 20).unwrap();
+    let journal = Journal::open(Arc::new(disk.clone()), dir, &walked, WriterId::from_bytes([1; 16]), 1 << 20).unwrap();
     let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
     let core = Counter::default();
     let guard = Arc::new(ClockGuard::new(Arc::new(clock), None));

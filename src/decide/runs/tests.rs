@@ -53,7 +53,7 @@ fn batch(state: &mut State, s: i64, commands: Vec<RunCommand>) -> Vec<Result<Run
     let limits = Limits { up_since: Some(at(-10_000)), ..Limits::default() };
     let mut draft = Draft::new(state);
     let context = |index| Context { now: at(s), writer: 1, seq: 1, index, limits: &limits };
-    expire_due(&mut draft, &context(0));
+    expire_due(&mut draft, &context(0), usize::MAX);
     let mut answers = Vec::new();
     for command in commands {
         let index = u32::try_from(draft.changes().entries.len()).unwrap();
@@ -72,6 +72,11 @@ fn batch(state: &mut State, s: i64, commands: Vec<RunCommand>) -> Vec<Result<Run
     state.apply(&changes, at(s));
     assert_eq!(format!("{:?}", state.runs().run(&RunId::new("run-1").unwrap())), once);
     assert_eq!(*state.runs(), before, "applying twice changes nothing");
+    let snapshot = serde_json::to_string(&state.as_effects().collect::<Vec<_>>()).unwrap();
+    let mut restored = State::default();
+    restored.restore(&serde_json::from_str::<Vec<Effect>>(&snapshot).unwrap(), 1);
+    restored.apply(&Changes::default(), at(s));
+    assert_eq!(*restored.runs(), before, "as a checkpoint has it");
     answers
 }
 
@@ -178,7 +183,7 @@ fn a_thousand_clocks_at_once_ring_over_several_batches() {
     for _ in 0..2 {
         let limits = Limits { up_since: Some(at(-10_000)), ..Limits::default() };
         let mut draft = Draft::new(&state);
-        expire_due(&mut draft, &Context { now: at(301), writer: 1, seq: 1, index: 0, limits: &limits });
+        expire_due(&mut draft, &Context { now: at(301), writer: 1, seq: 1, index: 0, limits: &limits }, usize::MAX);
         let changes = draft.into_changes();
         rang += changes
             .entries

@@ -7,6 +7,7 @@ use super::super::wire::budget::{
     AppliedAnswer, ApplyBody, BudgetAnswer, BudgetBody, RaiseAnswer, RaiseBody, ReasonBody, UsageAnswer,
 };
 use super::super::wire::record::List;
+use super::admissions::off_thread;
 use super::table::path_id;
 use crate::audit::canonical_json;
 use crate::budget::BudgetView;
@@ -106,7 +107,7 @@ pub async fn delete_budget(
 
 /// Read a budget's accounts
 ///
-/// Of every window that is still in memory, the current one among them.
+/// The current window's among them, and past ones as far as the history shows them.
 #[utoipa::path(get, path = "/api/v1/budgets/{id}/usage", operation_id = "read_budget_usage", tag = "budgets", params(("id" = String, Path, description = "The budget")),
     responses((status = 200, description = "The accounts", body = List<UsageAnswer>)))]
 pub async fn read_budget_usage(
@@ -114,7 +115,8 @@ pub async fn read_budget_usage(
     caller: Caller,
     id: web::Path<String>,
 ) -> Result<web::Json<List<UsageAnswer>>, Problem> {
-    let usage = operations::budget_usage(&gate, &caller.0, &path_id(&id)?)?;
+    let id = path_id(&id)?;
+    let usage = off_thread(move || operations::budget_usage(&gate, &caller.0, &id)).await?;
     Ok(web::Json(List::whole(usage.iter().map(UsageAnswer::from).collect())))
 }
 

@@ -4,6 +4,7 @@ use super::super::caller::{Caller, Gate};
 use super::super::extract::Body;
 use super::super::problem::Problem;
 use super::super::wire::hold::{ExtendBody, HoldAnswer, ReleaseBody, SettleBody};
+use super::admissions::off_thread;
 use super::table::path_id;
 use crate::operations;
 use actix_web::web;
@@ -14,7 +15,8 @@ type Answer = Result<web::Json<HoldAnswer>, Problem>;
 #[utoipa::path(get, path = "/api/v1/holds/{id}", operation_id = "read_hold", tag = "holds", params(("id" = String, Path, description = "The hold")),
     responses((status = 200, description = "The hold", body = HoldAnswer)))]
 pub async fn read_hold(gate: Gate, caller: Caller, id: web::Path<String>) -> Answer {
-    let hold = operations::hold(&gate, &caller.0, &path_id(&id)?)?;
+    let id = path_id(&id)?;
+    let hold = off_thread(move || operations::hold(&gate, &caller.0, &id)).await?;
     Ok(web::Json(HoldAnswer::from(&*hold)))
 }
 

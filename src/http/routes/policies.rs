@@ -10,7 +10,6 @@ use super::super::wire::record::{
 };
 use super::admissions::off_thread;
 use crate::operations;
-use crate::policy::report;
 use actix_web::web;
 
 /// List policy sets
@@ -33,8 +32,9 @@ pub async fn read_policy_set(
     digest: web::Path<String>,
 ) -> Result<web::Json<PolicyFilesAnswer>, Problem> {
     let digest = known_digest(digest.into_inner())?;
-    let set = off_thread(move || operations::policy_set(&gate, &caller.0, &digest)).await?;
-    let PolicyReportAnswer { digest, layers, libraries } = PolicyReportAnswer::from(report(&set));
+    let room = Gate::clone(&gate);
+    let set = off_thread(move || operations::policy_set(&room, &caller.0, &digest)).await?;
+    let PolicyReportAnswer { digest, layers, libraries } = PolicyReportAnswer::from(gate.policy.report(&set));
     Ok(web::Json(PolicyFilesAnswer { digest, layers, libraries, files: set.files().clone() }))
 }
 

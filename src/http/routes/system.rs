@@ -4,6 +4,7 @@ use super::super::caller::{Caller, Gate};
 use super::super::extract::Query;
 use super::super::problem::{Problem, ProblemCode};
 use super::super::wire::record::{AuditAnswer, AuditQuery, List};
+use super::super::wire::state::{MemoryAnswer, StateAnswer};
 use super::admissions::off_thread;
 use crate::operations;
 use actix_web::web;
@@ -24,6 +25,17 @@ pub async fn read_audit(
     let cursor = query.0.cursor;
     let page = off_thread(move || operations::audit(&gate, &caller.0, &filter, cursor.as_deref(), limit)).await?;
     Ok(web::Json(List { items: page.items.into_iter().map(AuditAnswer::from).collect(), next: page.next }))
+}
+
+/// Read how the store is
+///
+/// Sizes, lags, the last checkpoint, what the database behind is doing, and what was found wrong in the files.
+#[utoipa::path(get, path = "/api/v1/state", operation_id = "read_state", tag = "system",
+    responses((status = 200, description = "How it is", body = StateAnswer)))]
+pub async fn read_state(gate: Gate, caller: Caller) -> Result<web::Json<StateAnswer>, Problem> {
+    let status = operations::store_status(&gate, &caller.0)?;
+    let memory = gate.read(|state| MemoryAnswer::of(state, status.used_keys));
+    Ok(web::Json(StateAnswer::new(status, memory)))
 }
 
 /// The time that is trusted now.

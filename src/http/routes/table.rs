@@ -99,6 +99,7 @@ routes! {
     "/api/v1/keys": GET keys::list_keys = Some(Op::ReadKeys), POST keys::create_key = Some(Op::CreateKey);
     "/api/v1/keys/{id}": DELETE keys::revoke_key = Some(Op::RevokeKey);
     "/api/v1/audit": GET system::read_audit = Some(Op::ReadAudit);
+    "/api/v1/state": GET system::read_state = Some(Op::ReadState);
     "/api/v1/clock/confirm": POST system::confirm_clock = Some(Op::ConfirmClock);
     "/healthz": GET system::healthz = None;
     "/readyz": GET system::readyz = None;

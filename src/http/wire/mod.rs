@@ -15,4 +15,5 @@ pub mod registry;
 pub mod run;
 pub mod run_act;
 pub mod setup;
+pub mod state;
 pub mod stream;

@@ -505,7 +505,7 @@ pub struct LayerAnswer {
     #[schema(example = "interpreter")]
     pub engine: &'static str,
     /// Why.
-    pub why: &'static str,
+    pub why: String,
 }
 
 impl From<Report> for PolicyReportAnswer {

@@ -1,20 +1,31 @@
 //! The core behind the writer: a batch decided on an overlay of the state, its record, and the merge when that is
 //! durable.
 
-use super::history::History;
+use super::history::{History, HistoryError};
 use super::journal::Appended;
+use super::recent::RecordPlace;
 use super::writer::{Core, Decided, Moment, Outcome};
 use crate::admission::AdmissionAnswer;
 use crate::audit::{PAYLOAD_VERSION, WriterId};
-use crate::budget::Account;
-use crate::decide::{Answer, Command, Context, Envelope, Limits, Refusal, Rehearsed, Taken, expire_due, rehearse, run};
-use crate::state::{Changes, Draft, Entry, State};
+use crate::budget::{Account, Accounts as _};
+use crate::decide::{
+    Answer, Command, Context, Envelope, Limits, Refusal, Rehearsed, Taken, expire_due, rehearse, run, touched,
+};
+use crate::state::{Changes, Draft, Entry, Forget, Loaded, State};
 use crate::store::{CommitFailure, Feed};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// So many holds expire with one batch, and two more for each of its commands: a million that are due at once are gone
+/// after a few thousand batches, none of which takes long.
+const EXPIRIES: usize = 256;
+
+/// So many things that are over leave memory with one batch, and two more for each of its operations.
+const FORGOTTEN: usize = 512;
 
 /// A record's payload, as this daemon reads it back.
 #[derive(Debug, Deserialize)]
@@ -77,8 +88,9 @@ impl Core for Batches {
         moment: &Moment,
         payload: &mut Vec<u8>,
     ) -> Decided<Changes, Answer, Refusal> {
+        let (loaded, unread) = self.load(commands, moment.now);
         let state = self.state.read();
-        let (changes, outcomes) = decide_batch(&state, commands, moment, &self.limits);
+        let (changes, outcomes) = decide_batch(&state, &loaded, &unread, commands, moment, &self.limits);
         drop(state);
         if changes.is_empty() {
             return Decided { changes: None, outcomes };
@@ -94,20 +106,72 @@ impl Core for Batches {
     }
 
     fn merge(&mut self, changes: Changes, moment: &Moment, place: &Appended) {
+        let sealed = place.sealed.is_some();
         // one lock after the other, never both: who holds one of them may ask for the other
-        self.state.write().apply(&changes, moment.now);
-        self.feed.tell(moment.seq, moment.now, &changes.entries);
-        self.history.add(moment.seq, moment.now, changes.entries);
-        if place.sealed.is_some() {
+        let (holds_upto, keys_upto) = self.history.can_forget();
+        let most = FORGOTTEN + 2 * changes.entries.len();
+        let entries = {
+            let mut state = self.state.write();
+            let entries = state.commit(changes, moment.seq, moment.now);
+            state.forget(Forget { now: moment.now, holds_upto, keys_upto, most });
+            entries
+        };
+        self.feed.tell(moment.seq, moment.now, &entries);
+        let place = RecordPlace { segment: place.segment, offset: place.offset };
+        self.history.add(moment.seq, moment.now, entries, Some(place));
+        if sealed {
             self.history.sealed();
         }
+    }
+}
+
+impl Batches {
+    /// Reads what the commands name and memory does not hold any more: nearly always nothing. A command for which that
+    /// fails is refused by itself.
+    fn load(&self, commands: &[Envelope], now: Timestamp) -> (Loaded, Unread) {
+        let (mut loaded, mut unread) = (Loaded::default(), Unread::new());
+        for (index, envelope) in commands.iter().enumerate() {
+            if let Err(error) = self.load_for(envelope, now, &mut loaded) {
+                tracing::warn!(%error, command = name(&envelope.command), "what a command names could not be read");
+                unread.insert(index, error.to_string().into());
+            }
+        }
+        (loaded, unread)
+    }
+
+    fn load_for(&self, envelope: &Envelope, now: Timestamp, loaded: &mut Loaded) -> Result<(), HistoryError> {
+        let touched = touched(envelope);
+        if let Some(name) = touched.key
+            && self.state.read().key(&name, now).is_none()
+            && let Some(entry) = self.history.key(&name, now)?
+        {
+            loaded.keys.insert(name, entry);
+        }
+        let Some(id) = touched.hold else { return Ok(()) };
+        let in_memory = self.state.read().hold(&id).cloned();
+        let hold = match in_memory {
+            Some(hold) => hold,
+            None => match self.history.hold(&id)? {
+                Some(hold) => hold,
+                None => return Ok(()),
+            },
+        };
+        for line in &hold.lines {
+            if self.state.read().account(&line.account).is_none()
+                && let Some(account) = self.history.account(&line.account)?
+            {
+                loaded.accounts.insert(line.account.clone(), account);
+            }
+        }
+        loaded.holds.insert(id, hold);
+        Ok(())
     }
 }
 
 /// What a command would get, decided on a draft that is thrown away.
 pub(super) fn preview(state: &State, envelope: &Envelope, moment: &Moment, limits: &Limits) -> Result<Answer, Refusal> {
     let mut draft = Draft::new(state);
-    expire_due(&mut draft, &context(moment, 0, limits));
+    expire_due(&mut draft, &context(moment, 0, limits), EXPIRIES);
     run(&mut draft, envelope, &context(moment, 1, limits))
 }
 
@@ -122,17 +186,22 @@ pub(super) fn rehearsal(
     rehearse(state, asks, taken, &context(moment, 0, limits))
 }
 
+/// Commands for which something could not be read, by their place in the batch, and why.
+type Unread = HashMap<usize, Arc<str>>;
+
 /// Deciding is pure, so it may be done again: a command that panics is left out, and with it all that it had changed.
 fn decide_batch(
     state: &State,
+    loaded: &Loaded,
+    unread: &Unread,
     commands: &[Envelope],
     moment: &Moment,
     limits: &Limits,
 ) -> (Changes, Vec<Outcome<Answer, Refusal>>) {
     let mut left_out = LeftOut::default();
     loop {
-        let mut draft = Draft::new(state);
-        match decide_on(&mut draft, commands, moment, limits, &left_out) {
+        let mut draft = Draft::with(state, loaded);
+        match decide_on(&mut draft, unread, commands, moment, limits, &left_out) {
             Ok(outcomes) => return (draft.into_changes(), outcomes),
             Err(Panicked::Expiry) => left_out.expiry = true,
             Err(Panicked::Command(index)) => left_out.commands.push(index),
@@ -153,6 +222,7 @@ enum Panicked {
 
 fn decide_on(
     draft: &mut Draft<'_>,
+    unread: &Unread,
     commands: &[Envelope],
     moment: &Moment,
     limits: &Limits,
@@ -160,7 +230,8 @@ fn decide_on(
 ) -> Result<Vec<Outcome<Answer, Refusal>>, Panicked> {
     if !left_out.expiry {
         // holds that cannot expire keep counting: the safe side
-        catch_unwind(AssertUnwindSafe(|| expire_due(draft, &context(moment, 0, limits)))).map_err(|_| {
+        let most = EXPIRIES + 2 * commands.len();
+        catch_unwind(AssertUnwindSafe(|| expire_due(draft, &context(moment, 0, limits), most))).map_err(|_| {
             tracing::error!(seq = moment.seq, "letting holds expire failed; they keep counting");
             Panicked::Expiry
         })?;
@@ -169,6 +240,10 @@ fn decide_on(
     for (index, envelope) in commands.iter().enumerate() {
         if left_out.commands.contains(&index) {
             outcomes.push(Err(CommitFailure::Internal));
+            continue;
+        }
+        if let Some(why) = unread.get(&index) {
+            outcomes.push(Err(CommitFailure::Unread(Arc::clone(why))));
             continue;
         }
         let context = context(moment, draft.changes().entries.len(), limits);
@@ -215,6 +290,7 @@ fn name(command: &Command) -> &'static str {
         Command::NoteSeed { .. } => "seed",
         Command::NoteClock { .. } => "clock",
         Command::Run(command) => command.name(),
+        Command::NoteJournal(_) => "journal",
         Command::Tick => "tick",
     }
 }

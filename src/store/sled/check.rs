@@ -1,16 +1,22 @@
-//! A state directory checked offline, with nothing but its files: every record of the journal, and every blob.
+//! A state directory checked offline, with nothing but its files: every record of the journal, every checkpoint, and every
+//! blob.
 
 use super::blobs::{BlobError, Blobs};
-use super::journal::{ReadError, Torn, walk};
-use crate::audit::{Digest, Frame, parse_body};
+use super::checkpoint::{self, BadCheckpoint};
+use super::journal::{Anchor, ReadError, Torn, Walk, walk_kept};
+use crate::audit::{CheckpointFault, CheckpointHeader, Damage, Digest, EntryView, Fault, Frame, file_name, parse_body};
+use crate::state::{CheckpointNote, DroppedSegment, Effect, JournalNote};
 use jiff::Timestamp;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// What was checked and found right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Records of the journal.
+    /// The last record.
     pub records: u64,
+    /// The record before the first that is there: those up to it were dropped on purpose, and the chain says so.
+    pub dropped: u64,
     /// Operations in them.
     pub entries: u64,
     /// Segment files.
@@ -19,6 +25,8 @@ pub struct Checked {
     pub bytes: u64,
     /// Policy sets' files.
     pub blobs: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
     /// The first record's time.
     pub first_time: Option<Timestamp>,
     /// The last one's.
@@ -40,6 +48,12 @@ pub enum CheckError {
     /// In the blobs.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] BadCheckpoint),
+    /// The folder of checkpoints cannot be read.
+    #[error("{0}: {1}")]
+    Folder(PathBuf, io::Error),
 }
 
 impl CheckError {
@@ -47,15 +61,20 @@ impl CheckError {
     pub const fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::Journal(ReadError::Damage(_)) | Self::Blob(BlobError::Changed { .. } | BlobError::Claim { .. })
+            Self::Journal(ReadError::Damage(_) | ReadError::Mark(_))
+                | Self::Checkpoint(_)
+                | Self::Blob(BlobError::Changed { .. } | BlobError::Claim { .. })
         )
     }
 }
 
 /// Checks everything of a state directory that is not made from something else. With `head`, a record's hash that was
-/// noted elsewhere, also that this record is still there: the only way to see that an end was cut off.
+/// noted elsewhere, also that this record is still there: the only way to see that an end was cut off by somebody who knows
+/// what to cut.
 pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> {
     let mut checked = Checked { has_head: head.map(|_| false), ..Checked::default() };
+    let mut notes = Notes::default();
+    let checkpoints = checkpoints(state)?;
     let mut visit = |_, frame: &Frame<'_>| {
         let body = parse_body(frame.payload).map_err(|error| error.to_string())?;
         checked.entries += body.entries.len() as u64;
@@ -64,12 +83,23 @@ pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> 
         if i64::try_from(body.time.as_nanosecond()).is_ok_and(|time| time != frame.time_ns) {
             return Err("its time is not that of its header".to_owned());
         }
+        body.entries.iter().try_for_each(|entry| notes.take(entry))?;
+        if checkpoints.iter().any(|(header, ..)| header.chain.seq == frame.seq) {
+            notes.hashes.push((frame.seq, frame.hash()));
+        }
         if head == Some(frame.previous) {
             checked.has_head = Some(true);
         }
         Ok(())
     };
-    let walked = walk(&state.join("journal"), &mut visit)?;
+    let walked = walk_kept(&state.join("journal"), &mut visit)?;
+    if let Some(anchor) = walked.anchor {
+        notes.explain(anchor)?;
+        checked.dropped = anchor.seq;
+    }
+    for (header, note, file) in &checkpoints {
+        notes.compare(header, note, &walked).map_err(|fault| BadCheckpoint { file: file.clone(), fault })?;
+    }
     if head == Some(walked.chain.head) {
         checked.has_head = Some(true);
     }
@@ -78,10 +108,85 @@ pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> 
     checked.segments = walked.segments.len() as u64;
     checked.bytes = walked.segments.iter().map(|segment| segment.length).sum();
     checked.torn = walked.torn;
+    checked.checkpoints = checkpoints.len() as u64;
     let blobs = Blobs::new(state.join("blobs"));
     for digest in blobs.list()? {
         blobs.get(&digest)?;
         checked.blobs += 1;
     }
     Ok(checked)
+}
+
+/// Every checkpoint, checked by itself. One that an older start found to be no good has another name by now.
+fn checkpoints(state: &Path) -> Result<Vec<(CheckpointHeader, CheckpointNote, String)>, CheckError> {
+    let folder = state.join("checkpoints");
+    let files = checkpoint::checkpoint_files(&folder).map_err(|error| CheckError::Folder(folder.clone(), error))?;
+    let mut found = Vec::with_capacity(files.len());
+    for (_, path) in files {
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match checkpoint::verify(&path) {
+            Ok((header, note)) => found.push((header, note, file)),
+            // the daemon takes old ones away
+            Err(_) if !path.exists() => {}
+            Err(fault) => return Err(BadCheckpoint { file, fault }.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// What the chain says of its own files.
+#[derive(Default)]
+struct Notes {
+    checkpoints: Vec<CheckpointNote>,
+    dropped: Vec<DroppedSegment>,
+    /// Hashes of the records that a checkpoint ends with.
+    hashes: Vec<(u64, Digest)>,
+}
+
+impl Notes {
+    fn take(&mut self, entry: &EntryView<'_>) -> Result<(), String> {
+        if !entry.op.starts_with("journal.") {
+            return Ok(());
+        }
+        let effects: Vec<Effect> = serde_json::from_str(entry.effects.get()).map_err(|error| error.to_string())?;
+        for effect in effects {
+            match effect {
+                Effect::Journal(JournalNote::Checkpoint(note)) => self.checkpoints.push(note),
+                Effect::Journal(JournalNote::Dropped(segments)) => self.dropped.extend(segments),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A journal may begin behind segments that were dropped, and nowhere else.
+    fn explain(&self, anchor: Anchor) -> Result<(), CheckError> {
+        let head = anchor.head.to_string();
+        if self.dropped.iter().any(|segment| segment.last_seq == anchor.seq && segment.head == head) {
+            return Ok(());
+        }
+        let first = anchor.seq + 1;
+        let fault = Fault::Missing { found: first };
+        Err(ReadError::Damage(Damage { file: file_name(first), offset: 0, seq: 1, fault }).into())
+    }
+
+    fn compare(&self, header: &CheckpointHeader, found: &CheckpointNote, walked: &Walk) -> Result<(), CheckpointFault> {
+        if walked.segments.first().is_some_and(|segment| segment.header.writer != header.writer) {
+            return Err(CheckpointFault::Foreign(format!("it is of writer {}", header.writer)));
+        }
+        if found.seq > walked.chain.seq {
+            return Err(CheckpointFault::Foreign(format!("the journal ends with record {}", walked.chain.seq)));
+        }
+        let named = self.checkpoints.iter().rev().find(|note| note.seq == found.seq);
+        if let Some(named) = named.filter(|named| *named != found) {
+            let found = found.sha256.parse().unwrap_or_default();
+            return Err(CheckpointFault::Replaced { wanted: named.sha256.clone(), found });
+        }
+        match self.hashes.iter().find(|(seq, _)| *seq == found.seq) {
+            Some((seq, hash)) if *hash != header.chain.head => {
+                Err(CheckpointFault::Foreign(format!("the journal has another record {seq}")))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! Backup and restore: the journal up to its last whole record, the policy sets, and the masking secret, copied and
-//! checked. The database behind is not copied: it is made from the journal.
+//! Backup and restore: the journal up to its last whole record, the checkpoints, the policy sets, and the masking secret,
+//! copied and checked. The database behind is not copied: it is made from the journal.
 
 use super::check::{CheckError, Checked, check};
-use super::journal::{ReadError, Torn, cut_torn_end, sealed_segments, segments, walk};
+use super::checkpoint::checkpoint_files;
+use super::journal::{ReadError, Torn, cut_torn_end, sealed_segments, segments, walk_kept};
 use crate::audit::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), CopyError> {
     make_empty(to)?;
     let target = to.join("journal");
     make_empty(&target)?;
+    // before the segments, which are dropped only behind a checkpoint
+    copy_checkpoints(&from.join("checkpoints"), &to.join("checkpoints"))?;
     copy_segments(&source, &target)?;
     copy_tree(&from.join("blobs"), &to.join("blobs"))?;
     for name in OTHER_FILES {
@@ -134,6 +137,20 @@ fn copy(from: &Path, to: &Path) -> Result<(), CopyError> {
         }
     }
     sync(&target)?;
+    sync(to)
+}
+
+/// Those that are still there: the daemon may take the oldest away meanwhile.
+fn copy_checkpoints(from: &Path, to: &Path) -> Result<(), CopyError> {
+    make_empty(to)?;
+    for (_, path) in checkpoint_files(from).map_err(io_at(from))? {
+        let target = to.join(path.file_name().unwrap_or_default());
+        match fs::copy(&path, &target) {
+            Ok(_) => sync(&target)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io_at(&path)(error)),
+        }
+    }
     sync(to)
 }
 
@@ -156,7 +173,7 @@ fn copy_segments(source: &Path, target: &Path) -> Result<(), CopyError> {
             }
         }
     }
-    if let Some(torn) = walk(target, &mut |_, _| Ok(())).map_err(read)?.torn {
+    if let Some(torn) = walk_kept(target, &mut |_, _| Ok(())).map_err(read)?.torn {
         cut_torn_end(&torn).map_err(io_at(&torn.path))?;
     }
     Ok(())

@@ -1,28 +1,33 @@
-//! What was decided and done: the recent part in memory, the older part in the database behind, one list to who asks.
+//! What was decided and done: the recent part in memory, the older part in the database behind, one list to who asks. What
+//! the database behind does not have at present is read from the journal where its place is known, and refused otherwise.
 
 use super::index::{Index, IndexError, Shelf};
-use super::journal::{Sealed, sealed_segments};
+use super::journal::{Anchor, Sealed, find, find_at};
+use super::list::{List, Operation, Part, Query, audit_fits};
 use super::position::Position;
-use super::recent::{Recent, decision};
+use super::progress::{IndexState, Progress, Step};
+use super::recent::{At, Recent, RecordPlace, decision};
 use super::run_events::RecentEvents;
+use super::used_keys::UsedKeys;
 use crate::admission::DecisionRecord;
+use crate::budget::{Account, AccountKey, Hold};
 use crate::runs::RunEvent;
-use crate::state::Entry;
+use crate::state::{Effect, Entry, KeyEntry, KeyName, Operation as KeyOperation};
+use crate::store::sled::batch::Record;
 use crate::store::{AuditFilter, DecisionFilter, ReadError};
-use crate::vocabulary::{AdmissionId, RunId, StepName};
+use crate::vocabulary::{AdmissionId, BudgetId, HoldId, RunId, StepName};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 /// How many operations one call looks at.
 const EXAMINED: usize = 5_000;
 
-/// So many sealed segments may wait for the database behind before commits are refused: they are what is in memory.
-const MOST_WAITING: usize = 8;
+/// How many past accounts of a budget one call gives.
+const PAST_ACCOUNTS: usize = 1_000;
 
 /// What is behind the journal cannot be read or made at present.
 #[derive(Debug, thiserror::Error)]
@@ -37,89 +42,137 @@ pub enum HistoryError {
 
 impl From<HistoryError> for ReadError {
     fn from(error: HistoryError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            HistoryError::Rebuilding => Self::NotYet,
+            HistoryError::Failed(why) => Self::Failed(why),
+        }
     }
-}
-
-/// One operation, and where it stands.
-#[derive(Debug)]
-pub(super) struct Operation {
-    pub(super) position: Position,
-    pub(super) time: Timestamp,
-    pub(super) entry: Arc<Entry>,
-}
-
-/// Part of a list, newest first.
-#[derive(Debug)]
-pub(super) struct Part<T> {
-    pub(super) items: Vec<T>,
-    /// Where to go on: before this.
-    pub(super) next: Option<Position>,
 }
 
 /// The history of a state directory.
 #[derive(Debug)]
 pub(super) struct History {
-    journal: PathBuf,
-    database: PathBuf,
+    pub(super) journal: PathBuf,
+    pub(super) database: PathBuf,
     recent: RwLock<Recent>,
     run_events: RwLock<RecentEvents>,
-    index: RwLock<Arc<Index>>,
-    rebuilding: AtomicBool,
-    waiting: AtomicUsize,
+    /// `None` until it is open.
+    index: RwLock<Option<Arc<Index>>>,
+    /// Where used keys of sealed segments are.
+    pub(super) keys: UsedKeys,
+    /// The last record of a sealed segment whose keys are there.
+    keyed: AtomicU64,
+    /// Holds and accounts as they stood at this record may have left memory.
+    forgotten: AtomicU64,
+    /// How far the database behind has come.
+    pub(super) progress: Progress,
+    /// What the scrubber found wrong with the database behind.
+    damaged: Mutex<Option<IndexError>>,
     wake: Mutex<Option<Sender<()>>>,
 }
 
 impl History {
-    /// Opens the database behind; one that is damaged is put aside, and why is told.
-    pub(super) fn open(journal: PathBuf, database: PathBuf) -> Result<(Self, Option<PutAside>), HistoryError> {
-        let sealed = sealed_segments(&journal).map_err(|error| failed(&error))?;
-        let (index, aside) = match Index::open(&database, &sealed) {
-            Ok(index) => (index, None),
-            Err(error) => {
-                let aside = put_aside(&database, sealed.last().map_or(0, |last| last.last_seq), &error)?;
-                (Index::open(&database, &sealed).map_err(|error| failed(&error))?, Some(aside))
-            }
-        };
+    /// Without a database behind yet. What ended up to the record `base`, the last one of a sealed segment, is not in
+    /// memory, and what was done up to it neither.
+    pub(super) fn new(journal: PathBuf, database: PathBuf, keys: UsedKeys, base: u64) -> Self {
         let mut recent = Recent::default();
-        drop(recent.drop_upto(index.last_seq()));
-        let history = Self {
+        drop(recent.drop_upto(base));
+        let progress = Progress::default();
+        progress.set(IndexState::Opening, Step::default());
+        Self {
             journal,
             database,
             recent: RwLock::new(recent),
             run_events: RwLock::default(),
-            index: RwLock::new(Arc::new(index)),
-            rebuilding: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
+            index: RwLock::new(None),
+            keys,
+            keyed: AtomicU64::new(base),
+            forgotten: AtomicU64::new(base),
+            progress,
+            damaged: Mutex::new(None),
             wake: Mutex::new(None),
+        }
+    }
+
+    /// Opens the database behind; one that is damaged is put aside, and why is told.
+    pub(super) fn open_index(&self, sealed: &[Sealed], anchor: Option<Anchor>) -> Result<(), HistoryError> {
+        let index = match Index::open(&self.database, sealed, anchor) {
+            Ok(index) => index,
+            Err(error) => {
+                self.progress.put_aside(put_aside(
+                    &self.database,
+                    sealed.last().map_or(0, |last| last.last_seq),
+                    &error,
+                )?);
+                Index::open(&self.database, sealed, anchor).map_err(|error| failed(&error))?
+            }
         };
-        Ok((history, aside))
+        *self.index.write() = Some(Arc::new(index));
+        self.progress.opened();
+        self.wake();
+        Ok(())
+    }
+
+    /// The database behind fails: it is put aside, and a new one begun.
+    pub(super) fn begin_anew(
+        &self,
+        why: &IndexError,
+        sealed: &[Sealed],
+        anchor: Option<Anchor>,
+    ) -> Result<(), HistoryError> {
+        let indexed = self.indexed();
+        // readers of the old one keep it open; its files are renamed under them
+        *self.index.write() = None;
+        self.progress.put_aside(put_aside(&self.database, indexed, why)?);
+        self.open_index(sealed, anchor)
+    }
+
+    /// The database behind was found damaged: the keeper puts it aside.
+    pub(super) fn is_damaged(&self, why: IndexError) {
+        *self.damaged.lock() = Some(why);
+        self.wake();
+    }
+
+    /// What was found wrong with the database behind, once.
+    pub(super) fn damage(&self) -> Option<IndexError> {
+        self.damaged.lock().take()
     }
 
     /// The last record that the database behind has.
     pub(super) fn indexed(&self) -> u64 {
-        self.index.read().last_seq()
-    }
-
-    /// Whether the database behind is being built anew.
-    pub(super) fn is_rebuilding(&self) -> bool {
-        self.rebuilding.load(Ordering::Acquire)
+        self.index.read().as_ref().map_or(0, |index| index.last_seq())
     }
 
     /// Whether more waits for the database behind than memory should hold.
     pub(super) fn lags_too_far(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > MOST_WAITING
+        self.progress.lags_too_far()
+    }
+
+    /// Holds and accounts as they stood at the first record or before, and keys that were used by the second or before,
+    /// can be read elsewhere, so memory may let go of them.
+    pub(super) fn can_forget(&self) -> (u64, u64) {
+        let keyed = self.keyed.load(Ordering::Acquire);
+        // while the database behind is far from having it, memory is what must stay bounded: reads of it have to wait
+        let holds = if self.progress.is_behind() { keyed } else { self.indexed() };
+        self.forgotten.fetch_max(holds, Ordering::AcqRel);
+        (holds, keyed)
     }
 
     /// Takes in the operations of one durable record.
-    pub(super) fn add(&self, seq: u64, time: Timestamp, entries: Vec<Entry>) {
+    pub(super) fn add(&self, seq: u64, time: Timestamp, entries: Vec<Entry>, place: Option<RecordPlace>) {
         self.run_events.write().add(seq, &entries);
-        self.recent.write().add(seq, time, entries);
+        let gone = self.recent.write().add(seq, time, entries, place);
+        drop(gone);
     }
 
-    /// A segment was sealed: the database behind can have it.
+    /// A segment was sealed: the keeper can have it.
     pub(super) fn sealed(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.progress.sealed();
+        self.wake();
+    }
+
+    /// Tells the keeper that there may be something to do.
+    pub(super) fn wake(&self) {
         if let Some(wake) = &*self.wake.lock() {
             // it ends only when the store does
             let _ = wake.send(());
@@ -131,67 +184,88 @@ impl History {
         *self.wake.lock() = wake;
     }
 
-    /// Gives the database behind every sealed segment that it lacks, while `go_on` says so. Where that fails once, it is
-    /// put aside and built anew.
-    pub(super) fn catch_up(&self, go_on: &dyn Fn() -> bool) -> Result<(), HistoryError> {
-        let sealed = sealed_segments(&self.journal).map_err(|error| failed(&error))?;
-        let Err(error) = self.add_missing(&sealed, go_on) else { return Ok(()) };
-        self.rebuilding.store(true, Ordering::Release);
-        put_aside(&self.database, self.indexed(), &error)?;
-        let fresh = Index::open(&self.database, &sealed).map_err(|error| failed(&error))?;
-        *self.index.write() = Arc::new(fresh);
-        self.add_missing(&sealed, go_on).map_err(|error| failed(&error))?;
-        self.rebuilding.store(false, Ordering::Release);
-        Ok(())
+    /// The keys of the sealed segments up to this record are in [`Self::keys`].
+    pub(super) fn keyed_upto(&self, seq: u64) {
+        self.keyed.store(seq, Ordering::Release);
     }
 
-    /// At the start: gives the database behind what it lacks of the segments before this one.
-    pub(super) fn catch_up_to(&self, first_seq: u64) -> Result<(), HistoryError> {
-        let mut sealed = sealed_segments(&self.journal).map_err(|error| failed(&error))?;
-        sealed.retain(|segment| segment.first_seq < first_seq);
-        self.add_missing(&sealed, &|| true).map_err(|error| failed(&error))
-    }
-
-    fn add_missing(&self, sealed: &[Sealed], go_on: &dyn Fn() -> bool) -> Result<(), IndexError> {
-        let index = Arc::clone(&self.index.read());
-        let missing: Vec<_> = sealed.iter().filter(|segment| segment.first_seq > index.last_seq()).collect();
-        for (done, segment) in missing.iter().enumerate() {
-            if !go_on() {
-                return Ok(());
-            }
-            index.add(segment)?;
-            let gone = self.recent.write().drop_upto(segment.last_seq);
-            drop(gone);
-            self.run_events.write().drop_upto(segment.last_seq);
-            self.waiting.store(missing.len() - done - 1, Ordering::Relaxed);
-            tracing::info!(
-                segment = segment.first_seq,
-                done = done + 1,
-                of = missing.len(),
-                "a journal segment is in the database behind"
-            );
-        }
-        Ok(())
+    /// The database behind has this segment, or memory cannot hold what waits for it any longer.
+    pub(super) fn let_go_upto(&self, seq: u64) {
+        let gone = self.recent.write().drop_upto(seq);
+        drop(gone);
+        self.run_events.write().drop_upto(seq);
     }
 
     /// A recorded decision.
     pub(super) fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, HistoryError> {
-        let Some(position) = position_of(id) else { return Ok(None) };
-        Ok(self.decision_at(position)?.filter(|record| record.id == *id))
+        let Some(position) = position_of(id.as_str(), "adm_") else { return Ok(None) };
+        let record = self.entry_at(Shelf::Decisions, position)?.and_then(|entry| decision(&entry).cloned());
+        Ok(record.filter(|record| record.id == *id))
     }
 
-    fn decision_at(&self, position: Position) -> Result<Option<Arc<DecisionRecord>>, HistoryError> {
-        {
-            let recent = self.recent.read();
-            if let Some(kept) = recent.at(position) {
-                return Ok(decision(&kept.entry).cloned());
+    /// The operation that stands there, on the shelf where it is looked for.
+    fn entry_at(&self, shelf: Shelf, position: Position) -> Result<Option<Arc<Entry>>, HistoryError> {
+        let at = self.recent.read().at(position);
+        match at {
+            At::Whole(entry) => return Ok(Some(entry)),
+            At::Written(place) => {
+                let record = self.record(position.seq, place)?;
+                return Ok(nth(record, position));
             }
-            if position >= recent.floor() {
-                return Ok(None);
+            At::Nothing => return Ok(None),
+            At::Older => {}
+        }
+        if let Some(index) = self.index.read().clone().filter(|index| position.seq <= index.last_seq()) {
+            let recorded = index.at(shelf, position).map_err(|error| failed(&error))?;
+            return Ok(recorded.map(|recorded| Arc::new(recorded.entry)));
+        }
+        Ok(nth(self.record(position.seq, None)?, position))
+    }
+
+    /// A record out of the journal.
+    fn record(&self, seq: u64, place: Option<RecordPlace>) -> Result<Record, HistoryError> {
+        let found = match place {
+            Some(place) => find_at(&self.journal, seq, place.segment, place.offset),
+            None => find(&self.journal, seq),
+        };
+        let found = found.map_err(|error| failed(&error))?.ok_or(HistoryError::Rebuilding)?;
+        serde_json::from_slice(&found.payload).map_err(|error| failed(&error))
+    }
+
+    /// A hold that ended and has left memory.
+    pub(super) fn hold(&self, id: &HoldId) -> Result<Option<Arc<Hold>>, HistoryError> {
+        let Some(placed) = position_of(id.as_str(), "hold_") else { return Ok(None) };
+        let index = self.what_memory_lacks()?;
+        Ok(index.hold(id, placed.seq).map_err(|error| failed(&error))?.map(Arc::new))
+    }
+
+    /// An account that has left memory.
+    pub(super) fn account(&self, key: &AccountKey) -> Result<Option<Account>, HistoryError> {
+        self.what_memory_lacks()?.account(key).map_err(|error| failed(&error))
+    }
+
+    /// The accounts of a budget as the database behind has them, the latest segments' first.
+    pub(super) fn past_accounts(&self, budget: &BudgetId) -> Result<Vec<Account>, HistoryError> {
+        self.older()?.accounts_of(budget, PAST_ACCOUNTS).map_err(|error| failed(&error))
+    }
+
+    /// A key that was used in a sealed segment, and is remembered at `now`.
+    pub(super) fn key(&self, name: &KeyName, now: Timestamp) -> Result<Option<Arc<KeyEntry>>, HistoryError> {
+        let shelf = match name.operation {
+            KeyOperation::Admit(_) => Shelf::Decisions,
+            KeyOperation::Raise(_) | KeyOperation::Retry(_) => Shelf::Audit,
+        };
+        for position in self.keys.places(name) {
+            let entry = self.entry_at(shelf, position)?;
+            let used = entry.iter().flat_map(|entry| &entry.effects).find_map(|effect| match effect {
+                Effect::Key(key) if key.name == *name && now < key.expires_at => Some(Arc::clone(key)),
+                _ => None,
+            });
+            if used.is_some() {
+                return Ok(used);
             }
         }
-        let recorded = self.older()?.at(Shelf::Decisions, position).map_err(|error| failed(&error))?;
-        Ok(recorded.and_then(|recorded| recorded.decision().cloned()))
+        Ok(None)
     }
 
     /// The last admission of a run, or of one step of it.
@@ -205,16 +279,24 @@ impl History {
             Some(position) => Some(position),
             None => self.older()?.last_admission(run, step).map_err(|error| failed(&error))?,
         };
-        position.map_or(Ok(None), |position| self.decision_at(position))
+        let Some(position) = position else { return Ok(None) };
+        Ok(self.entry_at(Shelf::Decisions, position)?.and_then(|entry| decision(&entry).cloned()))
     }
 
     /// The events of a run with these numbers, in order. One that was just decided may not be there yet.
     pub(super) fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, HistoryError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
         // memory first: what it lets go of meanwhile is in the database by then
         let mut found = self.run_events.read().between(run, from, to);
-        if from <= to && found.first_key_value().is_none_or(|(first, _)| *first > from) {
+        if found.first_key_value().is_none_or(|(first, _)| *first > from) {
             let upto = found.first_key_value().map_or(to, |(first, _)| first - 1);
             found.extend(self.older()?.run_events(run, from, upto).map_err(|error| failed(&error))?);
+        }
+        // numbers have no gaps: what is missing here is in a segment that the database behind does not have yet
+        if !found.contains_key(&from) && (!found.is_empty() || self.progress.is_behind()) {
+            return Err(HistoryError::Rebuilding);
         }
         Ok(found.into_values().collect())
     }
@@ -248,7 +330,7 @@ impl History {
 
     fn list(&self, query: &Query<'_>, cursor: Option<Position>) -> Result<Part<Operation>, HistoryError> {
         let mut list = List::new(query, EXAMINED);
-        let floor = {
+        let (floor, first_whole, written) = {
             let recent = self.recent.read();
             for (position, kept) in recent.back(cursor) {
                 if query.shelves.contains(&kept.shelf)
@@ -257,8 +339,21 @@ impl History {
                     return Ok(list.page());
                 }
             }
-            recent.floor()
+            let first_whole = cursor.map_or(recent.first_whole(), |cursor| cursor.min(recent.first_whole()));
+            (recent.floor(), first_whole, recent.written_back(first_whole, query.shelves, list.left))
         };
+        for (seq, time, place) in written {
+            let record = self.record(seq, place)?;
+            for (index, entry) in (0u32..).zip(record.entries).collect::<Vec<_>>().into_iter().rev() {
+                let position = Position { seq, index };
+                if position < first_whole
+                    && query.shelves.contains(&Shelf::of(&entry))
+                    && list.look(position, time, || Arc::new(entry)).is_break()
+                {
+                    return Ok(list.page());
+                }
+            }
+        }
         let before = cursor.map_or(floor, |cursor| cursor.min(floor));
         let index = self.older()?;
         let parts: Result<Vec<List<'_>>, IndexError> = query
@@ -276,26 +371,31 @@ impl History {
         Ok(list.page())
     }
 
+    /// The database behind, where it has everything that is not in memory as operations.
     fn older(&self) -> Result<Arc<Index>, HistoryError> {
-        if self.is_rebuilding() { Err(HistoryError::Rebuilding) } else { Ok(Arc::clone(&self.index.read())) }
+        let floor = self.recent.read().floor();
+        let index = self.index.read().clone();
+        index.filter(|index| index.last_seq() + 1 >= floor.seq).ok_or(HistoryError::Rebuilding)
     }
 
-    /// The database behind, for what only tests and later parts ask of it.
-    pub(super) fn index(&self) -> Arc<Index> {
-        Arc::clone(&self.index.read())
+    /// The database behind, where it has every hold and account that is not in memory.
+    fn what_memory_lacks(&self) -> Result<Arc<Index>, HistoryError> {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        let index = self.index.read().clone();
+        index.filter(|index| index.last_seq() >= forgotten).ok_or(HistoryError::Rebuilding)
     }
-}
 
-/// Whether an operation fits, apart from whether it is an admission's or a hold's.
-fn audit_fits(filter: &AuditFilter, time: Timestamp, entry: &Entry) -> bool {
-    let op = |wanted: &String| {
-        if wanted.ends_with('.') { entry.op.starts_with(wanted.as_str()) } else { entry.op == *wanted }
-    };
-    filter.actor.as_ref().is_none_or(|actor| entry.actor.name == *actor)
-        && filter.op.as_ref().is_none_or(op)
-        && filter.subject.as_ref().is_none_or(|subject| entry.subject == *subject)
-        && filter.since.is_none_or(|since| since <= time)
-        && filter.until.is_none_or(|until| time < until)
+    /// The database behind, where it is open.
+    pub(super) fn index(&self) -> Option<Arc<Index>> {
+        self.index.read().clone()
+    }
+
+    /// How far the database behind has come with the sealed segments.
+    pub(super) fn step(&self, sealed: &[Sealed]) -> Step {
+        let indexed = self.indexed();
+        let missing = sealed.iter().filter(|segment| segment.first_seq > indexed).count();
+        Step { done: sealed.len() - missing, of: sealed.len() }
+    }
 }
 
 /// The database behind was damaged and put aside.
@@ -319,78 +419,22 @@ fn put_aside(database: &Path, seq: u64, why: &IndexError) -> Result<PutAside, Hi
     Ok(PutAside { why: why.to_string(), to })
 }
 
-fn failed(error: &dyn std::error::Error) -> HistoryError {
+fn nth(record: Record, position: Position) -> Option<Arc<Entry>> {
+    let index = usize::try_from(position.index).ok()?;
+    record.entries.into_iter().nth(index).map(Arc::new)
+}
+
+pub(super) fn failed(error: &dyn std::error::Error) -> HistoryError {
     HistoryError::Failed(error.to_string())
 }
 
-/// Where an admission's id says that it stands in the journal: the middle of its bits, see [`crate::decide::Context::id`].
-fn position_of(id: &AdmissionId) -> Option<Position> {
+/// Where an id made by [`crate::decide::Context::id`] says that it stands in the journal: the middle of its bits.
+fn position_of(id: &str, prefix: &str) -> Option<Position> {
     const LETTERS: &str = "0123456789abcdefghjkmnpqrstvwxyz";
-    let text = id.as_str().strip_prefix("adm_").filter(|text| text.len() == 26)?;
+    let text = id.strip_prefix(prefix).filter(|text| text.len() == 26)?;
     let bits = text.chars().try_fold(0u128, |bits, letter| Some(bits << 5 | LETTERS.find(letter)? as u128))?;
     let part = |shift: u32, mask: u128| u64::try_from((bits >> shift) & mask).ok();
     Some(Position { seq: part(32, 0xffff_ffff_ffff)?, index: u32::try_from(part(16, 0xffff)?).ok()? })
-}
-
-/// What a list is of.
-struct Query<'a> {
-    shelves: &'a [Shelf],
-    since: Option<Timestamp>,
-    fits: &'a dyn Fn(Timestamp, &Entry) -> bool,
-    limit: usize,
-}
-
-/// A list in the making.
-struct List<'a> {
-    query: &'a Query<'a>,
-    items: Vec<Operation>,
-    /// How many operations may still be looked at.
-    left: usize,
-    /// Where it was stopped with more to come; `None`: it came to the end.
-    stopped: Option<Position>,
-    over: bool,
-}
-
-impl<'a> List<'a> {
-    fn new(query: &'a Query<'a>, left: usize) -> Self {
-        Self { query, items: Vec::new(), left: left.max(1), stopped: None, over: false }
-    }
-
-    /// Looks at the next older operation.
-    fn look(&mut self, position: Position, time: Timestamp, entry: impl FnOnce() -> Arc<Entry>) -> ControlFlow<()> {
-        if self.query.since.is_some_and(|since| time < since) {
-            self.over = true;
-            return ControlFlow::Break(());
-        }
-        let entry = entry();
-        if (self.query.fits)(time, &entry) {
-            self.items.push(Operation { position, time, entry });
-        }
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 || self.items.len() >= self.query.limit.max(1) {
-            self.stopped = Some(position);
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Adds lists of the same stretch: as far as all of them have come.
-    fn merge(&mut self, parts: Vec<Self>) {
-        self.stopped = parts.iter().filter_map(|part| part.stopped).max();
-        let mut more: Vec<Operation> = parts.into_iter().flat_map(|part| part.items).collect();
-        more.retain(|item| self.stopped.is_none_or(|stopped| item.position >= stopped));
-        more.sort_unstable_by_key(|item| std::cmp::Reverse(item.position));
-        let room = self.query.limit.max(1) - self.items.len();
-        if more.len() > room {
-            more.truncate(room);
-            self.stopped = more.last().map(|item| item.position);
-        }
-        self.items.extend(more);
-    }
-
-    fn page(self) -> Part<Operation> {
-        Part { items: self.items, next: if self.over { None } else { self.stopped } }
-    }
 }
 
 #[cfg(test)]
@@ -405,9 +449,9 @@ mod tests {
             let now = "2026-11-23T12:00:00Z".parse().unwrap();
             let context = Context { now, writer: 0xabcd, seq, index, limits: &limits };
             let id = AdmissionId::new(context.id("adm_")).unwrap();
-            assert_eq!(position_of(&id), Some(Position { seq, index }));
+            assert_eq!(position_of(id.as_str(), "adm_"), Some(Position { seq, index }));
         }
-        assert_eq!(position_of(&AdmissionId::new("adm_1").unwrap()), None);
-        assert_eq!(position_of(&AdmissionId::new("adm_uuuuuuuuuuuuuuuuuuuuuuuuuu").unwrap()), None);
+        assert_eq!(position_of("adm_1", "adm_"), None);
+        assert_eq!(position_of("adm_uuuuuuuuuuuuuuuuuuuuuuuuuu", "adm_"), None);
     }
 }

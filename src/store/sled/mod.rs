@@ -6,6 +6,8 @@
 //! ```text
 //! lock               held by the daemon that uses it
 //! journal/*.seg      the truth; format in crate::audit
+//! journal/durable    which record is known to be durable
+//! checkpoints/*.ckpt the state as it stood at the end of a segment
 //! blobs/ab/<sha256>  policy sets, by their digest
 //! db/                sled, made from sealed segments; can be deleted at any time while no daemon runs
 //! db.damaged-*       a database that was damaged and put aside
@@ -14,20 +16,34 @@
 mod batch;
 pub mod blobs;
 pub mod check;
+mod checkpoint;
 pub mod copy;
+mod findings;
 mod history;
 pub mod index;
 pub mod journal;
+mod keeper;
+mod list;
 pub mod lock;
 mod open;
 mod position;
+mod progress;
 mod recent;
+mod recover;
 mod run_events;
+mod scrub;
 mod store;
+pub mod survey;
+mod used_keys;
 pub mod writer;
 
+pub use checkpoint::BadCheckpoint;
+pub use findings::Finding;
 pub use history::PutAside;
+pub use keeper::Keeping;
 pub use open::{OpenError, Recovery, Settings};
 pub use position::{Position, PositionError};
+pub use progress::{IndexState, Step};
 pub use recent::Recorded;
+pub use scrub::{Scrubbed, Scrubbing};
 pub use store::Sled;

@@ -1,18 +1,22 @@
-//! The start: the lock, the journal read from its beginning, the state made from it, the database behind checked or built
-//! anew, and the writer and the indexer started.
+//! The start: the lock, the last good checkpoint and the journal behind it, the state made from both, and the writer and the
+//! keeper started. The database behind is opened, checked and filled by the keeper, while admissions are answered already.
 
-use super::batch::{Batches, Record};
+use super::batch::Batches;
 use super::blobs::Blobs;
-use super::history::HistoryError;
+use super::checkpoint::BadCheckpoint;
+use super::findings::Findings;
 use super::history::{History, PutAside};
-use super::journal::{Disk, Journal, OsDisk, Place, ReadError, Torn, Walk, cut_torn_end, walk};
+use super::journal::{Disk, Journal, OsDisk, ReadError, Torn, Walk, cut_torn_end};
+use super::keeper::{Keeper, Keeping, Work};
 use super::lock::{Lock, LockError};
-use super::store::{Indexer, Parts, Sled};
+use super::recover::{Recovered, recover};
+use super::scrub::{Scrub, Scrubber, Scrubbing};
+use super::store::{Parts, Sled};
+use super::used_keys::UsedKeys;
 use super::writer;
-use crate::audit::{Frame, WriterId};
+use crate::audit::WriterId;
 use crate::clock::{Clock, ClockGuard};
 use crate::decide::Limits;
-use crate::state::State;
 use crate::store::Feed;
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -20,6 +24,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A journal of so many bytes is in the database behind soon, and the start waits for it; with a longer one the daemon
+/// answers first.
+const WAITED_FOR_BYTES: u64 = 64 << 20;
+
+/// How long it waits at most.
+const WAITED_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How the store works.
 #[derive(Clone, Debug)]
@@ -32,6 +44,10 @@ pub struct Settings {
     pub writer: writer::Settings,
     /// Bounds that decisions keep to.
     pub limits: Limits,
+    /// Checkpoints, and what is dropped behind them.
+    pub keeping: Keeping,
+    /// How fast and how often everything is read and checked.
+    pub scrubbing: Scrubbing,
 }
 
 impl Settings {
@@ -42,6 +58,8 @@ impl Settings {
             segment_bytes: 64 << 20,
             writer: writer::Settings::default(),
             limits: Limits::default(),
+            keeping: Keeping::default(),
+            scrubbing: Scrubbing::default(),
         }
     }
 }
@@ -49,8 +67,12 @@ impl Settings {
 /// What the start found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Records that were read.
+    /// The last record.
     pub records: u64,
+    /// The last record of the checkpoint that the state was made from; those behind it were read from the journal.
+    pub checkpoint: Option<u64>,
+    /// Newer checkpoints that are no good. They were put aside.
+    pub bad_checkpoints: Vec<BadCheckpoint>,
     /// The end that a crash left, which was cut off. Nobody ever got an answer from it.
     pub torn: Option<Torn>,
     /// The database behind was damaged, and built anew.
@@ -66,9 +88,17 @@ pub enum OpenError {
     /// The journal is damaged, or cannot be read.
     #[error("the journal cannot be read: {0}")]
     Journal(#[from] ReadError),
-    /// The database behind cannot be made.
-    #[error(transparent)]
-    Database(#[from] HistoryError),
+    /// The journal begins behind segments that were dropped, and no good checkpoint covers those.
+    #[error(
+        "the journal begins with record {first}, and no checkpoint covers those before it ({})",
+        if bad.is_empty() { "there is none".to_owned() } else { bad.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ") }
+    )]
+    NoCheckpoint {
+        /// The first record that is there.
+        first: u64,
+        /// Checkpoints that are no good.
+        bad: Vec<BadCheckpoint>,
+    },
     /// A file or directory cannot be made or written.
     #[error("{path}: {error}")]
     Io {
@@ -95,27 +125,34 @@ impl Sled {
         disk: Box<dyn Disk>,
     ) -> Result<(Self, Recovery), OpenError> {
         let state_dir = &settings.state;
-        let journal_dir = state_dir.join("journal");
+        let (journal_dir, checkpoints) = (state_dir.join("journal"), state_dir.join("checkpoints"));
         make_directory(state_dir)?;
         let lock = Lock::take(state_dir)?;
-        make_directory(&journal_dir)?;
-        remove_unfinished(&journal_dir)?;
+        for folder in [&journal_dir, &checkpoints] {
+            make_directory(folder)?;
+            remove_unfinished(folder)?;
+        }
+        let disk: Arc<dyn Disk> = Arc::from(disk);
+        let findings = Arc::new(Findings::default());
 
-        let (history, put_aside) = History::open(journal_dir.clone(), state_dir.join("db"))?;
-        let (state, walked) = replay(&journal_dir, &history)?;
+        let Recovered { state, copy, keys, checkpoint, bad_checkpoints, recent, walked } =
+            recover(&journal_dir, &checkpoints, &findings)?;
         if let Some(torn) = &walked.torn {
             tracing::warn!(file = %torn.path.display(), offset = torn.offset, bytes = torn.bytes,
                 "the journal's end was torn by a crash and is cut off; nothing in it was ever answered");
             cut_torn_end(torn).map_err(|error| OpenError::Io { path: torn.path.clone(), error })?;
         }
-        history.catch_up(&|| true)?;
-        let recovery = Recovery { records: walked.chain.seq, torn: walked.torn.clone(), put_aside };
+        let base = copy.chain.seq;
+        let history = History::new(journal_dir.clone(), state_dir.join("db"), UsedKeys::new(keys), base);
+        for (seq, time, entries) in recent {
+            history.add(seq, time, entries, None);
+        }
 
         let io = |error| OpenError::Io { path: journal_dir.clone(), error };
-        let journal =
-            Journal::open(disk, &journal_dir, &walked, random_writer()?, settings.segment_bytes).map_err(io)?;
-        let last_time = last_time(&walked);
-        let guard = Arc::new(ClockGuard::new(clock, last_time));
+        let journal = Journal::open(Arc::clone(&disk), &journal_dir, &walked, random_writer()?, settings.segment_bytes)
+            .map_err(io)?;
+        let guard = Arc::new(ClockGuard::new(clock, last_time(&walked)));
+        let named = checkpoint.clone().filter(|note| state.checkpoints().contains(note));
         let (state, history) = (Arc::new(RwLock::new(state)), Arc::new(history));
         // what was due while nobody could be heard is waited for anew
         let limits = Limits { up_since: Some(guard.steady()), ..settings.limits.clone() };
@@ -127,17 +164,54 @@ impl Sled {
             feed: feed.clone(),
         };
         let writer_id = journal.writer();
-        let indexer = Indexer::start(Arc::clone(&history)).map_err(io)?;
+        let (_, journal_bytes) = journal.size();
         let (queue, shared) = writer::start(batches, journal, Arc::clone(&guard), settings.writer).map_err(io)?;
+        let queue = Arc::new(queue);
+        let work = Work {
+            history: Arc::clone(&history),
+            disk,
+            checkpoints,
+            keeping: settings.keeping,
+            copy: super::keeper::Copy { writer: writer_id, ..copy },
+            since: walked.segments.split_last().map_or(0, |(_, sealed)| sealed.iter().map(|one| one.length).sum()),
+            good: named.iter().cloned().collect(),
+            unnamed: checkpoint.clone().filter(|_| named.is_none()),
+            queue: Arc::clone(&queue),
+            guard: Arc::clone(&guard),
+            findings: Arc::clone(&findings),
+        };
+        let (keeper, in_step) = Keeper::start(work).map_err(io)?;
+        if journal_bytes <= WAITED_FOR_BYTES {
+            // it goes on without: what needs the database behind says so until it is there
+            let _ = in_step.recv_timeout(WAITED_AT_MOST);
+        }
+        let recovery = Recovery {
+            records: walked.chain.seq,
+            checkpoint: checkpoint.map(|note| note.seq),
+            bad_checkpoints,
+            torn: walked.torn.clone(),
+            put_aside: history.progress.was_put_aside(),
+        };
+        let scrubber = Scrubber::start(Scrub {
+            state: state_dir.clone(),
+            history: Arc::clone(&history),
+            findings: Arc::clone(&findings),
+            guard: Arc::clone(&guard),
+            scrubbing: settings.scrubbing,
+        })
+        .map_err(io)?;
+        let blobs = Blobs::new(state_dir.join("blobs"));
         let parts = Parts {
+            queue,
+            keeper,
+            scrubber,
+            findings,
             state,
             history,
-            queue,
             shared,
             guard,
             writer_id,
-            indexer,
-            blobs: Blobs::new(state_dir.join("blobs")),
+            blobs,
             limits,
             feed,
             lock,
@@ -150,37 +224,12 @@ fn last_time(walked: &Walk) -> Option<Timestamp> {
     (walked.chain.seq > 0).then(|| Timestamp::from_nanosecond(i128::from(walked.chain.time_ns)).ok()).flatten()
 }
 
-/// Makes the state from the journal. Nothing is decided again: every record says what stood after it.
-fn replay(journal: &Path, history: &History) -> Result<(State, Walk), OpenError> {
-    let mut state = State::default();
-    let indexed = history.indexed();
-    let mut segment = None;
-    let mut visit = |place: Place, frame: &Frame<'_>| {
-        if segment.replace(place.segment) != Some(place.segment) && frame.seq > 1 {
-            tracing::info!(records = frame.seq - 1, "reading the journal");
-            // what was read is sealed: let the database behind have it now, so that memory need not hold all of it
-            history.catch_up_to(place.segment).map_err(|error| error.to_string())?;
-        }
-        crate::audit::check_version(frame.payload).map_err(|error| error.to_string())?;
-        let record: Record = serde_json::from_slice(frame.payload).map_err(|error| error.to_string())?;
-        let time = record.time;
-        let changes = record.into_changes();
-        state.apply(&changes, time);
-        if frame.seq > indexed {
-            history.add(frame.seq, time, changes.entries);
-        }
-        Ok(())
-    };
-    let walked = walk(journal, &mut visit)?;
-    Ok((state, walked))
-}
-
-/// A segment that never got its name holds nothing.
-fn remove_unfinished(journal: &Path) -> Result<(), OpenError> {
-    let io = |error| OpenError::Io { path: journal.to_owned(), error };
-    for entry in fs::read_dir(journal).map_err(io)? {
+/// A file that never got its name holds nothing.
+fn remove_unfinished(folder: &Path) -> Result<(), OpenError> {
+    let io = |error| OpenError::Io { path: folder.to_owned(), error };
+    for entry in fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        if path.to_string_lossy().ends_with(".seg.new") {
+        if path.extension().is_some_and(|extension| extension == "new") {
             fs::remove_file(&path).map_err(|error| OpenError::Io { path, error })?;
         }
     }

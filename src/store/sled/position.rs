@@ -13,6 +13,11 @@ pub struct Position {
     pub index: u32,
 }
 
+impl Position {
+    /// Behind every operation.
+    pub const LAST: Self = Self { seq: u64::MAX, index: u32::MAX };
+}
+
 /// A text that is no [`Position`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a cursor that a list gave")]

@@ -34,7 +34,10 @@ pub(super) fn decision(entry: &Entry) -> Option<&Arc<DecisionRecord>> {
     })
 }
 
-/// What is kept of one operation.
+/// How many of the newest operations are kept whole: what is asked for again soon, by a caller who missed an answer.
+const WHOLE: usize = 4_096;
+
+/// One operation, whole.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) shelf: Shelf,
@@ -42,33 +45,78 @@ pub(super) struct Kept {
     pub(super) entry: Arc<Entry>,
 }
 
-/// The recent operations, by position.
+/// Where a record stands in the journal, for what is not kept whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordPlace {
+    /// The first record of its segment.
+    pub(super) segment: u64,
+    /// Where in the file it begins.
+    pub(super) offset: u64,
+}
+
+/// What is kept of a record.
+#[derive(Debug)]
+struct Outline {
+    place: Option<RecordPlace>,
+    time: Timestamp,
+    shelves: Box<[Shelf]>,
+}
+
+/// The recent operations, by position: the newest ones whole, the others as a place in the journal.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    entries: BTreeMap<Position, Kept>,
+    whole: BTreeMap<Position, Kept>,
+    records: BTreeMap<u64, Outline>,
     last_admissions: HashMap<RunId, BTreeMap<Option<StepName>, Position>>,
     /// Everything up to this record is in the database behind.
     dropped_upto: u64,
 }
 
+/// What is known here of a position.
+pub(super) enum At {
+    /// The operation.
+    Whole(Arc<Entry>),
+    /// It is in this record of the journal.
+    Written(Option<RecordPlace>),
+    /// There is no such operation.
+    Nothing,
+    /// It is older than what is here.
+    Older,
+}
+
 impl Recent {
-    /// Takes in the operations of one record.
-    pub(super) fn add(&mut self, seq: u64, time: Timestamp, entries: Vec<Entry>) {
+    /// Takes in the operations of one record. What is not kept whole any more is returned, to be dropped when no lock is
+    /// held.
+    #[must_use]
+    pub(super) fn add(
+        &mut self,
+        seq: u64,
+        time: Timestamp,
+        entries: Vec<Entry>,
+        place: Option<RecordPlace>,
+    ) -> Vec<Kept> {
+        let shelves = entries.iter().map(Shelf::of).collect();
+        self.records.insert(seq, Outline { place, time, shelves });
         for (index, entry) in (0u32..).zip(entries) {
             let position = Position { seq, index };
             if let Some(record) = decision(&entry)
                 && record.kind == Kind::Action
                 && let Some(run) = &record.run
             {
-                let steps = self.last_admissions.entry(run.clone()).or_default();
+                let steps = match self.last_admissions.get_mut(run) {
+                    Some(steps) => steps,
+                    None => self.last_admissions.entry(run.clone()).or_default(),
+                };
                 steps.insert(None, position);
                 if record.step.is_some() {
                     steps.insert(record.step.clone(), position);
                 }
             }
             let kept = Kept { shelf: Shelf::of(&entry), time, entry: Arc::new(entry) };
-            self.entries.insert(position, kept);
+            self.whole.insert(position, kept);
         }
+        let over = self.whole.len().saturating_sub(WHOLE);
+        (0..over).filter_map(|_| self.whole.pop_first()).map(|(_, kept)| kept).collect()
     }
 
     /// Everything before this position is in the database behind, and everything from it on is here.
@@ -76,15 +124,49 @@ impl Recent {
         Position { seq: self.dropped_upto + 1, index: 0 }
     }
 
-    /// The operation that stands there.
-    pub(super) fn at(&self, position: Position) -> Option<&Kept> {
-        self.entries.get(&position)
+    /// What stands there.
+    pub(super) fn at(&self, position: Position) -> At {
+        if let Some(kept) = self.whole.get(&position) {
+            return At::Whole(Arc::clone(&kept.entry));
+        }
+        match self.records.get(&position.seq) {
+            Some(outline) if usize::try_from(position.index).is_ok_and(|index| index < outline.shelves.len()) => {
+                At::Written(outline.place)
+            }
+            _ if position < self.floor() => At::Older,
+            _ => At::Nothing,
+        }
     }
 
-    /// Operations before a position (or all), newest first.
+    /// Whole operations before a position (or all), newest first.
     pub(super) fn back(&self, before: Option<Position>) -> impl Iterator<Item = (Position, &Kept)> {
-        let before = before.unwrap_or(Position { seq: u64::MAX, index: u32::MAX });
-        self.entries.range(..before).rev().map(|(position, kept)| (*position, kept))
+        self.whole.range(..before.unwrap_or(Position::LAST)).rev().map(|(position, kept)| (*position, kept))
+    }
+
+    /// Where the operations begin that are kept whole.
+    pub(super) fn first_whole(&self) -> Position {
+        self.whole.first_key_value().map_or(Position::LAST, |(position, _)| *position)
+    }
+
+    /// Records with operations on these shelves before a position, newest first, with at most about so many operations.
+    pub(super) fn written_back(
+        &self,
+        before: Position,
+        shelves: &[Shelf],
+        most: usize,
+    ) -> Vec<(u64, Timestamp, Option<RecordPlace>)> {
+        let (mut records, mut operations) = (Vec::new(), 0);
+        for (seq, outline) in self.records.range(..=before.seq).rev() {
+            let fitting = outline.shelves.iter().filter(|shelf| shelves.contains(shelf)).count();
+            if fitting > 0 {
+                records.push((*seq, outline.time, outline.place));
+                operations += fitting;
+            }
+            if operations >= most {
+                break;
+            }
+        }
+        records
     }
 
     /// Where the last admission of a run, or of one step of it, stands.
@@ -97,11 +179,13 @@ impl Recent {
     #[must_use]
     pub(super) fn drop_upto(&mut self, seq: u64) -> BTreeMap<Position, Kept> {
         self.dropped_upto = self.dropped_upto.max(seq);
-        let kept = self.entries.split_off(&self.floor());
+        let floor = self.floor();
+        let kept = self.whole.split_off(&floor);
+        self.records = self.records.split_off(&floor.seq);
         self.last_admissions.retain(|_, steps| {
             steps.retain(|_, position| position.seq > seq);
             !steps.is_empty()
         });
-        std::mem::replace(&mut self.entries, kept)
+        std::mem::replace(&mut self.whole, kept)
     }
 }

@@ -2,13 +2,18 @@
 
 use super::batch::{Batches, preview, rehearsal};
 use super::blobs::Blobs;
-use super::history::{History, Operation};
+use super::findings::Findings;
+use super::history::History;
 use super::index::Index;
+use super::keeper::Keeper;
+use super::list::Operation;
 use super::lock::Lock;
 use super::position::Position;
+use super::scrub::Scrubber;
 use super::writer::{Moment, Queue, Shared};
 use crate::admission::{AdmissionAnswer, DecisionRecord};
 use crate::audit::{Digest, WriterId};
+use crate::budget::{Account, Accounts as _, Hold};
 use crate::clock::ClockGuard;
 use crate::decide::{Answer, Envelope, Limits, Refusal, Rehearsed, Taken};
 use crate::runs::RunEvent;
@@ -17,23 +22,21 @@ use crate::store::{
     AuditFilter, AuditRecord, CommitFailure, DecisionFilter, Feed, Following, Page, ReadError, Reply, Store,
     StoreStatus,
 };
-use crate::vocabulary::{AdmissionId, RunId, StepName};
+use crate::vocabulary::{AdmissionId, BudgetId, HoldId, RunId, StepName};
 use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
 
 /// The embedded store.
 pub struct Sled(Parts);
 
 /// What it is made of.
 pub(super) struct Parts {
-    pub(super) queue: Queue<Batches>,
-    pub(super) indexer: Indexer,
+    pub(super) queue: Arc<Queue<Batches>>,
+    pub(super) keeper: Keeper,
+    pub(super) scrubber: Scrubber,
+    pub(super) findings: Arc<Findings>,
     pub(super) state: Arc<RwLock<State>>,
     pub(super) history: Arc<History>,
     pub(super) shared: Arc<Shared>,
@@ -70,8 +73,8 @@ impl Sled {
         &self.0.guard
     }
 
-    /// The database behind, for checks.
-    pub fn index(&self) -> Arc<Index> {
+    /// The database behind, for checks; `None` until it is open.
+    pub fn index(&self) -> Option<Arc<Index>> {
         self.0.history.index()
     }
 }
@@ -101,6 +104,22 @@ impl Store for Sled {
 
     fn read_state(&self, reader: &mut dyn FnMut(&State)) {
         reader(&self.0.state.read());
+    }
+
+    fn hold(&self, id: &HoldId) -> Result<Option<Arc<Hold>>, ReadError> {
+        // it leaves memory when the database behind has it: in this order it is seen
+        let in_memory = self.0.state.read().hold(id).cloned();
+        match in_memory {
+            Some(hold) => Ok(Some(hold)),
+            None => Ok(self.0.history.hold(id)?),
+        }
+    }
+
+    fn past_accounts(&self, budget: &BudgetId) -> Result<Vec<Account>, ReadError> {
+        let mut accounts = self.0.history.past_accounts(budget)?;
+        let state = self.0.state.read();
+        accounts.retain(|account| state.account(&account.key).is_none());
+        Ok(accounts)
     }
 
     fn decision(&self, id: &AdmissionId) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
@@ -143,12 +162,25 @@ impl Store for Sled {
         let parts = &self.0;
         let chain = parts.shared.chain();
         let (segments, journal_bytes) = parts.shared.journal_size();
+        let (dropped_segments, dropped_bytes) = *parts.keeper.kept.dropped.lock();
+        let checkpoint = parts.keeper.kept.checkpoint.lock().clone();
+        let (index_state, step) = parts.history.progress.get();
         StoreStatus {
             seq: chain.seq,
             head: chain.head.to_string(),
             time: Timestamp::from_nanosecond(i128::from(chain.time_ns)).ok().filter(|_| chain.seq > 0),
-            segments: segments as u64,
-            journal_bytes,
+            segments: (segments as u64).saturating_sub(dropped_segments),
+            journal_bytes: journal_bytes.saturating_sub(dropped_bytes),
+            dropped_segments,
+            checkpoint_lag: chain.seq - checkpoint.as_ref().map_or(0, |note| note.seq).min(chain.seq),
+            checkpoint,
+            index_state,
+            index_segments: step.done as u64,
+            sealed_segments: step.of as u64,
+            put_aside: parts.history.progress.was_put_aside().map(|aside| aside.to.display().to_string()),
+            used_keys: parts.history.keys.len() as u64,
+            findings: parts.findings.all(),
+            scrubbed: parts.scrubber.scrubbed(),
             index_lag: chain.seq.saturating_sub(parts.history.indexed()),
             queue_depth: parts.queue.depth(),
             failed: parts.shared.failure().map(|why| why.to_string()),
@@ -157,7 +189,8 @@ impl Store for Sled {
 
     fn shut_down(&self) {
         self.0.queue.close();
-        self.0.indexer.stop();
+        self.0.keeper.stop();
+        self.0.scrubber.stop();
     }
 }
 
@@ -183,44 +216,5 @@ fn audit_record(operation: &Operation) -> Result<AuditRecord, ReadError> {
 impl Drop for Sled {
     fn drop(&mut self) {
         self.shut_down();
-    }
-}
-
-/// The thread that gives sealed segments to the database behind.
-pub(super) struct Indexer {
-    history: Arc<History>,
-    stopping: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Indexer {
-    pub(super) fn start(history: Arc<History>) -> io::Result<Self> {
-        let (wake, woken) = channel();
-        history.set_wake(Some(wake));
-        let stopping = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (history, stopping) = (Arc::clone(&history), Arc::clone(&stopping));
-            std::thread::Builder::new().name("indexer".to_owned()).spawn(move || {
-                while woken.recv().is_ok() {
-                    // several seals while one was worked on are done in one go
-                    while woken.try_recv().is_ok() {}
-                    if let Err(error) = history.catch_up(&|| !stopping.load(Ordering::Relaxed)) {
-                        tracing::error!(%error, "the database behind the journal fails; what it lacks stays in memory");
-                    }
-                }
-            })?
-        };
-        Ok(Self { history, stopping, thread: Mutex::new(Some(thread)) })
-    }
-
-    /// Ends behind the segment that it works on.
-    fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.history.set_wake(None);
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the indexer thread ended with a panic");
-        }
     }
 }

@@ -5,24 +5,27 @@ use super::rows::{self, Rows};
 use crate::audit::Digest;
 use crate::budget::{Account, AccountKey, Hold};
 use crate::runs::RunEvent;
-use crate::state::{Effect, Entry, KeyEntry, KeyName};
-use crate::store::sled::journal::Sealed;
+use crate::state::{Effect, Entry};
+use crate::store::sled::journal::{Anchor, Sealed};
 use crate::store::sled::position::Position;
 use crate::store::sled::recent::Recorded;
-use crate::vocabulary::{HoldId, RunId, StepName};
+use crate::vocabulary::{BudgetId, HoldId, RunId, StepName};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// sled's cache.
 const CACHE_BYTES: u64 = 64 << 20;
 /// sled's segments; see [`super::blocks`] for what follows from it.
 const SEGMENT_BYTES: usize = 8 << 20;
+/// A database of so many bytes is read and checked whole when it is opened; a larger one in the background.
+const CHECKED_AT_ONCE: u64 = 64 << 20;
 
 /// What runtimes and clocks do to runs.
 const RUNTIME_OPERATIONS: [&str; 4] = ["run.report", "run.claim", "run.clock", "worker.seen"];
@@ -60,13 +63,13 @@ pub struct Index {
     db: sled::Db,
     shelves: [Blocks; Shelf::COUNT],
     holds: Blocks,
-    keys: Blocks,
     accounts: Blocks,
     runs: Blocks,
     run_events: Blocks,
     meta: sled::Tree,
     /// The segments that are in it: first and last record.
     segments: RwLock<Vec<(u64, u64)>>,
+    path: PathBuf,
 }
 
 /// What is noted of a segment that is in.
@@ -78,12 +81,16 @@ struct Noted {
 }
 
 impl Index {
-    /// Opens the database, or makes it, and checks every block of it and that it was made from these segments.
-    pub fn open(path: &Path, sealed: &[Sealed]) -> Result<Self, IndexError> {
+    /// Opens the database, or makes it, and checks that it was made from these segments, and every block of it where that
+    /// does not take long. Of segments that were dropped from the journal, the last is the one that `anchor` names.
+    pub fn open(path: &Path, sealed: &[Sealed], anchor: Option<Anchor>) -> Result<Self, IndexError> {
         // sled may panic on a file that was changed: that is damage as well
         catch_unwind(AssertUnwindSafe(|| {
             let index = Self::open_unchecked(path)?;
-            index.check(sealed)?;
+            index.check(sealed, anchor)?;
+            if size_of(path) <= CHECKED_AT_ONCE {
+                index.verify(&mut || true)?;
+            }
             Ok(index)
         }))
         .unwrap_or_else(|_| Err(IndexError::Damaged("the database file".to_owned())))
@@ -97,47 +104,86 @@ impl Index {
         Ok(Self {
             shelves: [blocks(decisions)?, blocks(hold_operations)?, blocks(audit)?],
             holds: blocks("holds")?,
-            keys: blocks("keys")?,
             accounts: blocks("accounts")?,
             runs: blocks("runs")?,
             run_events: blocks("run_events")?,
             meta: db.open_tree("segments")?,
             segments: RwLock::new(Vec::new()),
+            path: path.to_owned(),
             db,
         })
     }
 
-    fn check(&self, sealed: &[Sealed]) -> Result<(), IndexError> {
+    fn check(&self, sealed: &[Sealed], anchor: Option<Anchor>) -> Result<(), IndexError> {
         let other = |what: &str| IndexError::Damaged(format!("the list of segments ({what})"));
-        let (mut segments, mut rows) = (Vec::new(), 0);
-        for (row, segment) in self.meta.iter().zip(sealed.iter().map(Some).chain(std::iter::repeat(None))) {
+        let (mut segments, mut dropped) = (Vec::new(), None);
+        let first = anchor.map_or(1, |anchor| anchor.seq + 1);
+        let mut sealed = sealed.iter();
+        for row in &self.meta {
             let (key, value) = row?;
             let noted: Noted = serde_json::from_slice(&value).map_err(|_| other("it cannot be read"))?;
-            let segment = segment.ok_or_else(|| other("it has more than the journal"))?;
-            if *key != segment.first_seq.to_be_bytes()
-                || noted.head != segment.head
-                || noted.last_seq != segment.last_seq
-            {
-                return Err(other("it was made from another journal"));
+            let first_seq = key.as_ref().try_into().map(u64::from_be_bytes).map_err(|_| other("it cannot be read"))?;
+            if first_seq < first {
+                dropped = Some((noted.last_seq, noted.head));
+            } else {
+                let segment = sealed.next().ok_or_else(|| other("it has more than the journal"))?;
+                if (first_seq, noted.last_seq, noted.head) != (segment.first_seq, segment.last_seq, segment.head) {
+                    return Err(other("it was made from another journal"));
+                }
             }
-            rows += noted.rows;
-            segments.push((segment.first_seq, segment.last_seq));
+            segments.push((first_seq, noted.last_seq));
         }
-        let mut found = 0;
-        for blocks in self.all_blocks() {
-            found += blocks.verify()?;
-        }
-        // a segment that was being written when the daemon was killed leaves rows that nothing counts: they are written
-        // again, so only rows that are missing matter
-        if found < rows {
-            return Err(IndexError::Damaged("the number of rows".to_owned()));
+        if dropped.is_some_and(|dropped| anchor.is_none_or(|anchor| dropped != (anchor.seq, anchor.head))) {
+            return Err(other("it was made from another journal"));
         }
         *self.segments.write() = segments;
         Ok(())
     }
 
+    /// Reads every block and checks it, while `go_on` says so.
+    pub fn verify(&self, go_on: &mut dyn FnMut() -> bool) -> Result<(), IndexError> {
+        let mut wanted = 0;
+        for row in &self.meta {
+            let noted: Result<Noted, _> = serde_json::from_slice(&row?.1);
+            wanted += noted.map_err(|_| IndexError::Damaged("the list of segments".to_owned()))?.rows;
+        }
+        let mut found = 0;
+        for blocks in self.all_blocks() {
+            match blocks.verify(go_on)? {
+                Some(rows) => found += rows,
+                None => return Ok(()),
+            }
+        }
+        // a segment that was being written when the daemon was killed leaves rows that nothing counts: they are written
+        // again, so only rows that are missing matter
+        if found < wanted { Err(IndexError::Damaged("the number of rows".to_owned())) } else { Ok(()) }
+    }
+
+    /// Flushes everything to stable storage, which sled by itself does not.
+    pub fn make_durable(&self) -> io::Result<()> {
+        self.db.flush().map_err(io::Error::other)?;
+        let mut folders = vec![self.path.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    std::fs::File::open(&path)?.sync_all()?;
+                }
+            }
+            std::fs::File::open(&folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes its files have.
+    pub fn bytes(&self) -> u64 {
+        size_of(&self.path)
+    }
+
     fn all_blocks(&self) -> impl Iterator<Item = &Blocks> {
-        self.shelves.iter().chain([&self.holds, &self.keys, &self.accounts, &self.runs, &self.run_events])
+        self.shelves.iter().chain([&self.holds, &self.accounts, &self.runs, &self.run_events])
     }
 
     /// The last record that is in it, 0 for none.
@@ -145,16 +191,23 @@ impl Index {
         self.segments.read().last().map_or(0, |(_, last)| *last)
     }
 
+    /// Writes the operations of a part of a segment.
+    pub fn write_shelves(&self, rows: &mut Rows) -> Result<(), IndexError> {
+        for (blocks, rows) in self.shelves.iter().zip(&rows.shelves) {
+            blocks.write(&[], rows)?;
+        }
+        rows.clear_shelves();
+        Ok(())
+    }
+
     /// Takes a segment in; it must be the next one. Doing so again changes nothing.
-    pub fn add(&self, sealed: &Sealed) -> Result<(), IndexError> {
-        let rows = Rows::of(sealed)?;
+    pub fn add(&self, sealed: &Sealed, rows: &Rows) -> Result<(), IndexError> {
         for (blocks, rows) in self.shelves.iter().zip(&rows.shelves) {
             blocks.write(&[], rows)?;
         }
         let run = sealed.first_seq.to_be_bytes();
         for (blocks, rows) in [
             (&self.holds, &rows.holds),
-            (&self.keys, &rows.keys),
             (&self.accounts, &rows.accounts),
             (&self.runs, &rows.runs),
             (&self.run_events, &rows.run_events),
@@ -205,7 +258,7 @@ impl Index {
 
     /// Where the last admission of a run, or of one step of it, stands.
     pub fn last_admission(&self, run: &RunId, step: Option<&StepName>) -> Result<Option<Position>, IndexError> {
-        let found = self.newest(&self.runs, &rows::run_key(run, step))?;
+        let found = self.newest(&self.runs, &rows::run_key(run, step), 0)?;
         Ok(found.as_deref().and_then(rows::position_of))
     }
 
@@ -220,13 +273,11 @@ impl Index {
                 let Some(number) = rows::run_event_number(run, key).filter(|number| *number >= from) else {
                     return ControlFlow::Break(());
                 };
-                match serde_json::from_slice(row) {
-                    Ok(event) => found.insert(number, Arc::new(event)),
-                    Err(_) => {
-                        failed = Some(damaged());
-                        return ControlFlow::Break(());
-                    }
+                let Ok(event) = serde_json::from_slice(row) else {
+                    failed = Some(damaged());
+                    return ControlFlow::Break(());
                 };
+                found.insert(number, Arc::new(event));
                 ControlFlow::Continue(())
             })?;
             if failed.is_some() || found.contains_key(&from) {
@@ -236,19 +287,38 @@ impl Index {
         failed.map_or(Ok(found), Err)
     }
 
-    /// A hold that is no longer pending, as it stood when it was last changed.
-    pub fn hold(&self, id: &HoldId) -> Result<Option<Hold>, IndexError> {
-        self.newest_value(&self.holds, "holds", id.as_str().as_bytes())
-    }
-
-    /// An idempotency key, as it was last used.
-    pub fn key(&self, name: &KeyName) -> Result<Option<KeyEntry>, IndexError> {
-        self.newest_value(&self.keys, "keys", &rows::idempotency_key(name))
+    /// A hold that is no longer pending, as it stood when it was last changed: never before the record that placed it.
+    pub fn hold(&self, id: &HoldId, placed: u64) -> Result<Option<Hold>, IndexError> {
+        self.newest_value(&self.holds, "holds", id.as_str().as_bytes(), placed)
     }
 
     /// An account, as it stood when it was last touched.
     pub fn account(&self, key: &AccountKey) -> Result<Option<Account>, IndexError> {
-        self.newest_value(&self.accounts, "accounts", &rows::account_key(key))
+        self.newest_value(&self.accounts, "accounts", &rows::account_key(key), 0)
+    }
+
+    /// Accounts of a budget, each as it stood when it was last touched, those of the latest segments first.
+    pub fn accounts_of(&self, budget: &BudgetId, most: usize) -> Result<Vec<Account>, IndexError> {
+        let prefix = rows::accounts_prefix(budget);
+        let mut behind = prefix.clone();
+        if let Some(last) = behind.last_mut() {
+            *last += 1;
+        }
+        let mut found: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        for (first_seq, _) in self.segments.read().iter().rev() {
+            let _ = self.accounts.back(&first_seq.to_be_bytes(), Some(&behind), &mut |key, row| {
+                if !key.starts_with(&prefix) || found.len() >= most {
+                    return ControlFlow::Break(());
+                }
+                found.entry(key.to_vec()).or_insert_with(|| row.to_vec());
+                ControlFlow::Continue(())
+            })?;
+            if found.len() >= most {
+                break;
+            }
+        }
+        let damaged = |_| IndexError::Damaged("accounts".to_owned());
+        found.values().map(|row| serde_json::from_slice(row).map_err(damaged)).collect()
     }
 
     fn newest_value<T: DeserializeOwned>(
@@ -256,20 +326,26 @@ impl Index {
         blocks: &Blocks,
         name: &str,
         key: &[u8],
+        since: u64,
     ) -> Result<Option<T>, IndexError> {
-        let row = self.newest(blocks, key)?;
+        let row = self.newest(blocks, key, since)?;
         row.map(|row| serde_json::from_slice(&row).map_err(|_| IndexError::Damaged(name.to_owned()))).transpose()
     }
 
     /// Each segment has sorted rows of its own; the newest that has the key knows it best.
-    fn newest(&self, blocks: &Blocks, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        for (first_seq, _) in self.segments.read().iter().rev() {
+    fn newest(&self, blocks: &Blocks, key: &[u8], since: u64) -> Result<Option<Vec<u8>>, IndexError> {
+        for (first_seq, _) in self.segments.read().iter().rev().take_while(|(_, last)| *last >= since) {
             if let Some(row) = blocks.get(&first_seq.to_be_bytes(), key)? {
                 return Ok(Some(row));
             }
         }
         Ok(None)
     }
+}
+
+fn size_of(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|meta| meta.len()).sum()
 }
 
 fn parse(shelf: Shelf, row: &[u8]) -> Result<Recorded, IndexError> {

@@ -7,3 +7,4 @@ mod rows;
 
 pub use blocks::{Blocks, IndexError};
 pub use database::{Index, Shelf};
+pub use rows::Rows;

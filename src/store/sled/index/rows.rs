@@ -1,84 +1,84 @@
-//! The rows that one sealed segment gives.
+//! The rows that one sealed segment gives. An operation's row is read as a [`crate::store::sled::Recorded`].
 
-use super::blocks::IndexError;
 use super::database::Shelf;
 use crate::admission::Kind;
-use crate::audit::{Frame, SEGMENT_HEADER};
 use crate::budget::{AccountKey, HoldState};
-use crate::state::{Effect, Entry, KeyName, Operation};
+use crate::state::{Effect, Entry};
 use crate::store::sled::batch::Record;
-use crate::store::sled::journal::Sealed;
 use crate::store::sled::position::Position;
-use crate::store::sled::recent::Recorded;
-use crate::vocabulary::{RunId, StepName};
+use crate::vocabulary::{BudgetId, RunId, StepName};
 use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Sorted rows, tree by tree.
-#[derive(Default)]
-pub(super) struct Rows {
+#[derive(Debug, Default)]
+pub struct Rows {
     /// Operations by position, shelf by shelf.
     pub(super) shelves: [Vec<([u8; 12], Vec<u8>)>; Shelf::COUNT],
     /// Holds that are no longer pending.
     pub(super) holds: Sorted,
-    /// Idempotency keys.
-    pub(super) keys: Sorted,
     /// Accounts as they stood last.
     pub(super) accounts: Sorted,
     /// The last admission of each run and step.
     pub(super) runs: Sorted,
     /// The events of runs, by run and number.
     pub(super) run_events: Sorted,
+    /// Bytes of the operations that wait here.
+    bytes: usize,
+    /// Operations that were written before the segment's end.
+    written: usize,
+}
+
+/// So many bytes of operations wait for the segment's end: a segment's worth of memory is dear to touch.
+const MOST_BYTES: usize = 1 << 20;
+
+/// A row of a shelf.
+#[derive(Serialize)]
+struct Row<'a> {
+    time: Timestamp,
+    entry: &'a Entry,
 }
 
 impl Rows {
-    /// Reads a segment, and checks that it is the one meant.
-    pub(super) fn of(sealed: &Sealed) -> Result<Self, IndexError> {
-        let wrong = |what: &str| IndexError::Journal(format!("{}: {what}", sealed.path.display()));
-        let bytes = std::fs::read(&sealed.path).map_err(|error| wrong(&error.to_string()))?;
-        let end = usize::try_from(sealed.length).map_err(|_| wrong("too long"))?;
-        let mut rest = bytes.get(SEGMENT_HEADER..end).ok_or_else(|| wrong("cut short"))?;
-        let (mut rows, mut head) = (Self::default(), None);
-        while !rest.is_empty() {
-            let frame = Frame::read(rest).ok_or_else(|| wrong("a record has a wrong checksum"))?;
-            let record: Record = serde_json::from_slice(frame.payload).map_err(|error| wrong(&error.to_string()))?;
-            rows.add(frame.seq, record).map_err(|error| wrong(&error.to_string()))?;
-            rest = &rest[frame.bytes.len()..];
-            head = Some(frame);
-        }
-        match head {
-            Some(last) if last.hash() == sealed.head => Ok(rows),
-            _ => Err(wrong("it does not end with the record that the next segment names")),
-        }
-    }
-
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         let shelves: usize = self.shelves.iter().map(Vec::len).sum();
-        shelves + self.holds.len() + self.keys.len() + self.accounts.len() + self.runs.len() + self.run_events.len()
+        self.written + shelves + self.holds.len() + self.accounts.len() + self.runs.len() + self.run_events.len()
     }
 
-    fn add(&mut self, seq: u64, record: Record) -> Result<(), serde_json::Error> {
-        let Record { time, entries, accounts } = record;
-        for (index, entry) in (0u32..).zip(entries) {
-            self.add_entry(Position { seq, index }, time, entry)?;
+    /// Whether operations should be written before more are taken in.
+    pub(in crate::store::sled) fn is_large(&self) -> bool {
+        self.bytes >= MOST_BYTES
+    }
+
+    /// The operations are written.
+    pub(super) fn clear_shelves(&mut self) {
+        for shelf in &mut self.shelves {
+            self.written += shelf.len();
+            shelf.clear();
         }
-        for account in accounts {
-            self.accounts.insert(account_key(&account.key), serde_json::to_vec(&account)?);
+        self.bytes = 0;
+    }
+
+    /// Takes a record in.
+    pub(in crate::store::sled) fn add(&mut self, seq: u64, record: &Record) -> Result<(), serde_json::Error> {
+        for (index, entry) in (0u32..).zip(&record.entries) {
+            self.add_entry(Position { seq, index }, record.time, entry)?;
+        }
+        for account in &record.accounts {
+            self.accounts.insert(account_key(&account.key), serde_json::to_vec(account)?);
         }
         Ok(())
     }
 
-    fn add_entry(&mut self, position: Position, time: Timestamp, entry: Entry) -> Result<(), serde_json::Error> {
+    fn add_entry(&mut self, position: Position, time: Timestamp, entry: &Entry) -> Result<(), serde_json::Error> {
         for effect in &entry.effects {
             match effect {
                 Effect::Hold(hold) if hold.state != HoldState::Pending => {
                     self.holds.insert(hold.id.as_str().as_bytes().to_vec(), serde_json::to_vec(hold)?);
-                }
-                Effect::Key(key) => {
-                    self.keys.insert(idempotency_key(&key.name), serde_json::to_vec(key)?);
                 }
                 Effect::RunEvent(event) => {
                     self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
@@ -95,8 +95,9 @@ impl Rows {
                 _ => {}
             }
         }
-        let shelf = &mut self.shelves[Shelf::of(&entry) as usize];
-        shelf.push((position_key(position), serde_json::to_vec(&Recorded { time, entry })?));
+        let row = serde_json::to_vec(&Row { time, entry })?;
+        self.bytes += row.len();
+        self.shelves[Shelf::of(entry) as usize].push((position_key(position), row));
         Ok(())
     }
 }
@@ -131,13 +132,9 @@ pub(super) fn run_event_number(run: &RunId, key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
-pub(super) fn idempotency_key(name: &KeyName) -> Vec<u8> {
-    let (operation, who) = match &name.operation {
-        Operation::Admit(agent) => ("admit", agent.as_str()),
-        Operation::Raise(person) => ("raise", person.as_str()),
-        Operation::Retry(run) => ("retry", run.as_str()),
-    };
-    format!("{operation}\0{who}\0{}", name.key).into_bytes()
+/// What the keys of a budget's accounts begin with.
+pub(super) fn accounts_prefix(budget: &BudgetId) -> Vec<u8> {
+    format!("{budget}\0").into_bytes()
 }
 
 pub(super) fn account_key(key: &AccountKey) -> Vec<u8> {

@@ -2,13 +2,14 @@
 //! write fails.
 
 use super::{Disk, LogFile, Walk};
-use crate::audit::{Chain, Previous, SEGMENT_HEADER, SegmentHeader, WriterId, file_name};
+use crate::audit::{Chain, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, WriterId, file_name};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The journal, open for writing.
 pub struct Journal {
-    disk: Box<dyn Disk>,
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     writer: WriterId,
     /// The last durable record.
@@ -19,6 +20,8 @@ pub struct Journal {
     /// The segments before the current one.
     sealed_count: usize,
     sealed_bytes: u64,
+    /// The last record that the mark names.
+    marked: u64,
 }
 
 enum Current {
@@ -60,7 +63,7 @@ impl Journal {
     /// Goes on behind what was read of `dir` (whose torn end, if it had one, was cut off). What is there is flushed
     /// first: a record that a killed process left in the page cache counts from here on.
     pub fn open(
-        disk: Box<dyn Disk>,
+        disk: Arc<dyn Disk>,
         dir: &Path,
         walked: &Walk,
         new_writer: WriterId,
@@ -85,13 +88,25 @@ impl Journal {
             chain: walked.chain,
             current,
             roll_at_bytes,
-            sealed_count: sealed.len(),
-            sealed_bytes: sealed.iter().map(|segment| segment.length).sum(),
+            sealed_count: walked.earlier.0 + sealed.len(),
+            sealed_bytes: walked.earlier.1 + sealed.iter().map(|segment| segment.length).sum::<u64>(),
+            marked: 0,
         };
         if let Current::None { previous } = journal.current {
             journal.new_segment(previous)?;
         }
         Ok(journal)
+    }
+
+    /// Notes beside the segments that the last record is durable, if that is not noted yet: from then on nobody takes it
+    /// for a torn end. For a writer that has nothing else to do.
+    pub fn mark(&mut self) -> io::Result<()> {
+        let Chain { seq, head, .. } = self.chain;
+        if seq > self.marked {
+            self.disk.replace(&self.dir.join(MARK_FILE), &Mark { seq, head }.encode())?;
+            self.marked = seq;
+        }
+        Ok(())
     }
 
     /// Who writes it.

@@ -5,15 +5,26 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Makes segment files durable.
-pub trait Disk: Send {
+pub trait Disk: Send + Sync {
     /// A new, empty file, in place of one of that name.
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     /// A file that is there, to be written at its end.
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     /// Gives a file another name, in place of one of that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Takes a file away.
+    fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Writes a small file in place of one of that name: after a crash it is the old one or the new one, whole.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let fresh = path.with_extension("new");
+        let mut file = self.create(&fresh)?;
+        file.append(bytes)?;
+        file.sync()?;
+        self.rename(&fresh, path)
+    }
 }
 
 /// A file that only grows.
@@ -44,6 +55,10 @@ impl Disk for OsDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

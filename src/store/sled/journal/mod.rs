@@ -3,8 +3,13 @@
 
 mod append;
 mod disk;
+mod lookup;
 mod read;
 
 pub use append::{Appended, Journal, JournalError};
 pub use disk::{Disk, LogFile, OsDisk};
-pub use read::{Place, ReadError, Sealed, Segment, Torn, Walk, cut_torn_end, sealed_segments, segments, walk};
+pub use lookup::{Found, find, find_at, last_record, last_time};
+pub use read::{
+    Anchor, Place, ReadError, Sealed, Segment, Torn, Walk, anchor, cut_torn_end, read_mark, sealed_segments, segments,
+    verify_sealed, walk, walk_after, walk_kept,
+};

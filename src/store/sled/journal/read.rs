@@ -2,8 +2,8 @@
 //! and backups all read through [`walk`].
 
 use crate::audit::{
-    Chain, Damage, Digest, End, Extent, Fault, Frame, SEGMENT_HEADER, SegmentHeader, WriterId, file_name, first_seq,
-    scan,
+    Chain, Damage, Digest, End, Extent, Fault, Frame, MARK_FILE, Mark, SEGMENT_HEADER, SegmentHeader, WriterId,
+    file_name, first_seq, scan,
 };
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -14,10 +14,23 @@ use std::path::{Path, PathBuf};
 pub struct Walk {
     /// The last record.
     pub chain: Chain,
-    /// The segments, in order.
+    /// The segments that were read, in order.
     pub segments: Vec<Segment>,
+    /// Segments before those, which were not, and their bytes.
+    pub earlier: (usize, u64),
+    /// What the first segment that was read goes on from, where it is not the first of all.
+    pub anchor: Option<Anchor>,
     /// The end that a crash left of the last one.
     pub torn: Option<Torn>,
+}
+
+/// The record that a journal whose first segments were dropped goes on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its hash, as the first segment that is there gives it.
+    pub head: Digest,
 }
 
 /// One segment, as far as it is good.
@@ -69,6 +82,9 @@ pub enum ReadError {
     /// A bad place.
     #[error(transparent)]
     Damage(#[from] Damage),
+    /// The mark of what is durable was changed.
+    #[error("{0}: bytes of it were changed, or it is not of this version")]
+    Mark(PathBuf),
 }
 
 /// The segment files of a directory, by their first record, in order. Other files are not looked at.
@@ -85,22 +101,81 @@ pub fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, ReadError> {
     Ok(found)
 }
 
-/// Reads every segment of `dir` and gives every record to `visit`, in order.
-pub fn walk(dir: &Path, visit: &mut dyn FnMut(Place, &Frame<'_>) -> Result<(), String>) -> Result<Walk, ReadError> {
+/// The mark of what is durable, if there is one.
+pub fn read_mark(dir: &Path) -> Result<Option<Mark>, ReadError> {
+    let path = dir.join(MARK_FILE);
+    match fs::read(&path) {
+        Ok(bytes) => match Mark::decode(&bytes) {
+            Some(mark) => Ok(Some(mark)),
+            None => Err(ReadError::Mark(path)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ReadError::Io { path, error }),
+    }
+}
+
+/// Given every record, in order.
+type Visit<'a> = &'a mut dyn FnMut(Place, &Frame<'_>) -> Result<(), String>;
+
+/// Reads every segment of `dir`, which must begin with the first of all, and gives every record to `visit`, in order.
+pub fn walk(dir: &Path, visit: Visit<'_>) -> Result<Walk, ReadError> {
+    walk_after(dir, &Chain::START, read_mark(dir)?, visit)
+}
+
+/// The same for a journal that may begin behind segments that were dropped: its anchor is told, for the caller to judge.
+pub fn walk_kept(dir: &Path, visit: Visit<'_>) -> Result<Walk, ReadError> {
     let files = segments(dir)?;
-    let mut walk = Walk { chain: Chain::START, segments: Vec::with_capacity(files.len()), torn: None };
+    let Some(anchor) = anchor_of(&files)? else { return walk(dir, visit) };
+    let start = Chain { seq: anchor.seq, head: anchor.head, time_ns: i64::MIN };
+    let walked = walk_after(dir, &start, read_mark(dir)?, visit)?;
+    Ok(Walk { anchor: Some(anchor), ..walked })
+}
+
+/// What the first segment of `dir` goes on from, where it is not the first of all.
+pub fn anchor(dir: &Path) -> Result<Option<Anchor>, ReadError> {
+    anchor_of(&segments(dir)?)
+}
+
+fn anchor_of(files: &[(u64, PathBuf)]) -> Result<Option<Anchor>, ReadError> {
+    let Some((seq, path)) = files.first().filter(|(seq, _)| *seq > 1) else { return Ok(None) };
+    let first = read_header(*seq, path)?;
+    Ok(Some(Anchor { seq: first.first_seq.saturating_sub(1), head: first.previous_hash }))
+}
+
+/// Reads the segments behind a record that is the last one of its segment. Up to the record that `mark` names, nothing may
+/// be missing at the end.
+pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_>) -> Result<Walk, ReadError> {
+    let files = segments(dir)?;
+    let skipped = files.iter().skip(1).take_while(|(seq, _)| *seq <= start.seq + 1).count();
+    let (earlier, files) = files.split_at(skipped);
+    let bytes = earlier.iter().filter_map(|(_, path)| fs::metadata(path).ok()).map(|meta| meta.len()).sum();
+    let durable = mark.map_or(0, |mark| mark.seq);
+    let mut walk = Walk {
+        chain: *start,
+        segments: Vec::with_capacity(files.len()),
+        earlier: (earlier.len(), bytes),
+        anchor: None,
+        torn: None,
+    };
     let mut writer = None;
     for (index, (seq, path)) in files.iter().enumerate() {
         let next = files.get(index + 1).map(|(seq, path)| read_header(*seq, path)).transpose()?;
         let bytes = fs::read(path).map_err(|error| ReadError::Io { path: path.clone(), error })?;
         let name = file_name(*seq);
-        let end = next.as_ref().map_or(End::Open, End::Sealed);
+        let end = next.as_ref().map_or(End::Open { durable }, End::Sealed);
         let extent = scan(&name, &bytes, end, &mut walk.chain, &mut |offset, frame| {
+            if mark.is_some_and(|mark| mark.seq == frame.seq && mark.head != frame.hash()) {
+                return Err(format!("it is not the record that was durable once, which the file {MARK_FILE} names"));
+            }
             visit(Place { segment: *seq, offset }, frame)
         })?;
         let header = decode(*seq, &bytes)?;
         same_writer(&name, &mut writer, &header)?;
         walk.segments.push(segment(path, header, extent, walk.chain.seq));
+    }
+    if files.is_empty() && durable > start.seq {
+        let fault = Fault::Lost { durable };
+        return Err(Damage { file: file_name(start.seq + 1), offset: 0, seq: start.seq + 1, fault }.into());
     }
     if let Some(Segment { path, length: offset, dropped: bytes @ 1.., .. }) = walk.segments.last() {
         walk.torn = Some(Torn { path: path.clone(), offset: *offset, bytes: *bytes });
@@ -121,6 +196,15 @@ pub struct Sealed {
     pub head: Digest,
     /// Where that ends.
     pub length: u64,
+    /// The head of the segment that follows.
+    pub next: SegmentHeader,
+}
+
+impl Sealed {
+    /// How long its file is, which may have dead bytes at its end.
+    pub fn file_bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(self.length, |meta| meta.len())
+    }
 }
 
 /// The sealed segments of a directory, in order, as the heads of those behind them describe them.
@@ -137,9 +221,18 @@ pub fn sealed_segments(dir: &Path) -> Result<Vec<Sealed>, ReadError> {
                 last_seq: next.first_seq.saturating_sub(1),
                 head: next.previous_hash,
                 length: next.previous.length,
+                next,
             })
         })
         .collect()
+}
+
+/// Checks a sealed segment's bytes by themselves: every record, their order and links, and that it ends as the head of the
+/// next one says.
+pub fn verify_sealed(sealed: &Sealed, bytes: &[u8]) -> Result<(), Damage> {
+    let header = decode(sealed.first_seq, bytes)?;
+    let mut chain = Chain { seq: sealed.first_seq - 1, head: header.previous_hash, time_ns: i64::MIN };
+    scan(&file_name(sealed.first_seq), bytes, End::Sealed(&sealed.next), &mut chain, &mut |_, _| Ok(())).map(|_| ())
 }
 
 /// Cuts the torn end off, durably.

@@ -111,20 +111,38 @@ struct Writer<C: Core> {
 impl<C: Core> Writer<C> {
     /// Ends when the queue is closed and empty.
     fn run(mut self) {
+        // while more falls due than one batch takes, the next one begins at once
+        let mut wait = self.settings.tick;
         loop {
-            match self.receiver.recv_timeout(self.settings.tick) {
+            match self.receiver.recv_timeout(wait) {
                 Ok(job) => self.take_batch(job),
-                Err(RecvTimeoutError::Timeout) if self.nothing_due() => continue,
+                Err(RecvTimeoutError::Timeout) if self.nothing_due() => {
+                    wait = self.settings.tick;
+                    self.mark();
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.mark(),
             }
+            let before = self.journal.chain().seq;
             let committed = catch_unwind(AssertUnwindSafe(|| self.commit()));
+            let moved = self.journal.chain().seq > before;
+            wait = if moved && !self.nothing_due() { Duration::ZERO } else { self.settings.tick };
             if committed.is_err() {
                 // deciding is caught where it happens; this came from between the journal and the readers, whose state
                 // may be half changed: nothing is committed on top of it
                 self.poison();
                 return;
             }
+        }
+    }
+
+    /// Nothing waits: notes that the last record is durable, so that it is never taken for a torn one.
+    fn mark(&mut self) {
+        if !self.journal.is_failed()
+            && let Err(error) = self.journal.mark()
+        {
+            tracing::warn!(%error, "the mark of what is durable could not be written");
         }
     }
 
@@ -217,7 +235,9 @@ impl<C: Core> Writer<C> {
         tracing::error!(%error, batch = self.commands.len(), "a batch could not be made durable; it was refused");
         metrics::counter!("tollgate_journal_failures_total").increment(1);
         let why: Arc<str> = error.to_string().into();
-        *self.shared.failure.lock() = self.journal.is_failed().then(|| Arc::clone(&why));
+        // no segment is open, or the next one could not be made: the next record has nowhere to go either
+        let failed = self.journal.is_failed() || matches!(error, JournalError::Failed(_));
+        *self.shared.failure.lock() = failed.then(|| Arc::clone(&why));
         self.refuse(&CommitFailure::NotDurable(why));
     }
 

@@ -1,0 +1,179 @@
+//! Has both engines judge many inputs, made so that whatever a layer looks at takes on every type and every constant that
+//! the layer knows.
+
+use super::{ALWAYS_ARRAYS, Machine};
+use crate::policy::compile::{Compiled, Failure, data_of, gathered_name, to_rego};
+use crate::policy::set::{ContractRule, Layer, PolicySet};
+use crate::policy::tree::LayerId;
+use regorus::Value;
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// The longest that one answer may take here.
+const LIMIT: Duration = Duration::from_secs(1);
+/// Pairs of changes that are tried beside the single ones, for each input.
+const PAIRS: usize = 400;
+/// Constants of a layer that are tried.
+const MOST_CONSTANTS: usize = 60;
+
+/// Compares the engines on these inputs and what is derived from them: how many answers were the same, or the first that
+/// was not.
+pub fn agree(set: &PolicySet, layer: &Layer, recorded: &[Json]) -> Result<usize, String> {
+    if let Some(why) = &layer.interpreted {
+        return Err(why.clone());
+    }
+    let broken = |error: &anyhow::Error| format!("it cannot be compiled for the RVM: {error}");
+    let mut interpreter = Compiled::of_layer(set, layer, data_of(set)).map_err(|error| broken(&error))?;
+    interpreter.prepare().map_err(|error| broken(&error))?;
+    let machine = Compiled::machine(set, layer, data_of(set)).map_err(|error| broken(&error))?;
+    let mut pair = Pair { interpreter, machine, answers: 0 };
+    let changes = changes(layer);
+    for input in std::iter::once(&usual()).chain(recorded) {
+        pair.ask(layer, input)?;
+        for change in &changes {
+            pair.ask(layer, &change.on(input))?;
+        }
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        for _ in 0..PAIRS.min(changes.len() * changes.len()) {
+            let (one, other) = (&changes[random.below(changes.len())], &changes[random.below(changes.len())]);
+            pair.ask(layer, &other.on(&one.on(input)))?;
+        }
+    }
+    Ok(pair.answers)
+}
+
+struct Pair {
+    interpreter: Compiled,
+    machine: Machine,
+    answers: usize,
+}
+
+impl Pair {
+    fn ask(&mut self, layer: &Layer, input: &Json) -> Result<(), String> {
+        let value = to_rego(input);
+        let questions: &[Option<ContractRule>] = match layer.id {
+            LayerId::Base => &[None],
+            LayerId::Agent(_) => &[Some(ContractRule::Allow), Some(ContractRule::AllowWithoutEntity)],
+            LayerId::Entity(_) => &[Some(ContractRule::Allow)],
+        };
+        for question in questions {
+            self.interpreter.about(&value, 0);
+            let wanted = self.interpreter.ask(&gathered_name(*question), LIMIT);
+            let found = self.machine.ask(*question, &value, LIMIT);
+            match (wanted, found) {
+                (Ok(wanted), Ok(found)) if wanted == found => self.answers += 1,
+                (Ok(wanted), Ok(found)) => {
+                    return Err(format!("the interpreter answers {wanted} and the RVM {found} on {input}"));
+                }
+                (Err(failure), _) => return Err(format!("the interpreter fails ({}) on {input}", words(&failure))),
+                (Ok(_), Err(failure)) => return Err(format!("the RVM fails ({}) on {input}", words(&failure))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn words(failure: &Failure) -> String {
+    match failure {
+        Failure::Time => "out of time".to_owned(),
+        Failure::Cap(why) | Failure::Error(why, _) => why.clone(),
+    }
+}
+
+/// Something that the layer reads, made another.
+struct Change {
+    path: Vec<String>,
+    /// `None`: it is not there.
+    to: Option<Json>,
+}
+
+impl Change {
+    fn on(&self, input: &Json) -> Json {
+        let mut changed = input.clone();
+        set_at(&mut changed, &self.path, self.to.as_ref());
+        changed
+    }
+}
+
+/// Puts a value at a path, and what is missing on the way; a value of another type on the way makes room.
+fn set_at(value: &mut Json, path: &[String], to: Option<&Json>) {
+    let Some((name, rest)) = path.split_first() else { return };
+    if !value.is_object() {
+        if to.is_none() {
+            return;
+        }
+        *value = json!({});
+    }
+    let Some(fields) = value.as_object_mut() else { return };
+    match (rest.is_empty(), to) {
+        (true, Some(to)) => drop(fields.insert(name.clone(), to.clone())),
+        (true, None) => drop(fields.remove(name)),
+        (false, _) => set_at(fields.entry(name.clone()).or_insert(Json::Null), rest, to),
+    }
+}
+
+fn changes(layer: &Layer) -> Vec<Change> {
+    let types = [
+        json!(null),
+        json!(true),
+        json!(false),
+        json!(0),
+        json!(-7.5),
+        json!(1_000_000_000_000_i64),
+        json!(""),
+        json!("abc"),
+        json!([]),
+        json!(["abc", 1, null]),
+        json!({}),
+        json!({"abc": "abc"}),
+    ];
+    let constants = layer.constants.iter().take(MOST_CONSTANTS);
+    let values: Vec<Json> = types.into_iter().chain(constants.cloned()).collect();
+    let mut changes = Vec::new();
+    for path in layer.reads.iter().filter(|path| !is_made_by_tollgate(path)) {
+        changes.push(Change { path: path.clone(), to: None });
+        changes.extend(values.iter().map(|value| Change { path: path.clone(), to: Some(value.clone()) }));
+    }
+    changes
+}
+
+/// Whether Tollgate itself always puts an array there, so that no policy ever sees anything else.
+fn is_made_by_tollgate(path: &[String]) -> bool {
+    path.is_empty() || matches!(path, [name] if ALWAYS_ARRAYS.contains(&name.as_str()))
+}
+
+/// A usual input, for a layer that has seen none.
+fn usual() -> Json {
+    json!({
+        "kind": "action",
+        "agent": {"id": "agent", "registered": true, "team": "team", "labels": {}, "owner": "owner", "mode": "enforce"},
+        "action": {"name": "action", "properties": {}},
+        "entity": {"type": "type", "id": "id", "properties": {}},
+        "run": {"id": "run", "attempt": 1, "step": "step", "same_step_failures": 0},
+        "estimate": [{"unit": "usd", "amount": "1"}, {"unit": "tokens", "amount": "100"}],
+        "budgets": [{"id": "budget", "unit": "usd", "limit": "10", "remaining": "5", "resets_at": null,
+                     "as_of": "2026-01-01T00:00:00Z"}],
+        "connectors": ["erp"],
+        "now": {"rfc3339": "2026-01-01T00:00:00Z", "ns": 1_767_225_600_000_000_000_i64},
+        "context": {},
+    })
+}
+
+/// The same row of numbers every time: a comparison can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        // xorshift64*, Vigna 2016
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
+        usize::try_from(number).unwrap_or(0) % bound.max(1)
+    }
+}
+
+/// Constants as they stand in JSON.
+pub(in crate::policy) fn constant(value: &Value) -> Option<Json> {
+    serde_json::to_value(value).ok()
+}

@@ -1,0 +1,58 @@
+//! The state as a list of the same self-describing effects that rebuild it: what a checkpoint is made of.
+//!
+//! A new kind of thing that outlives old segments needs a line in [`State::as_effects`], and nothing else.
+
+use super::effect::{Effect, JournalNote};
+use super::hot::State;
+use crate::budget::Account;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+impl State {
+    /// Effects that make this state out of an empty one, but for the accounts, for used keys and for holds that ended,
+    /// which are read from behind.
+    pub fn as_effects(&self) -> impl Iterator<Item = Effect> {
+        let budgets = self.budgets.values().map(|budget| Effect::Budget(Arc::clone(budget)));
+        let holds = self.holds.pending().map(|hold| Effect::Hold(Arc::clone(hold)));
+        let agents = self.agents.values().map(|agent| Effect::Agent(Arc::clone(agent)));
+        let types = self.entity_types.values().map(|record| Effect::EntityType(Arc::clone(record)));
+        let pauses = self.pauses.values().map(|pause| Effect::Pause(Arc::clone(pause)));
+        let api_keys = self.api_keys.values().map(|key| Effect::ApiKey(Arc::clone(key)));
+        let sets = self.policy_sets.iter().map(|head| Effect::PolicySet(head.clone()));
+        let seed = |(file, sha256): (&String, &String)| Effect::Seed { file: file.clone(), sha256: sha256.clone() };
+        let seeds = self.seeds.iter().map(seed);
+        let note = |note: &_| Effect::Journal(JournalNote::Checkpoint(Clone::clone(note)));
+        let notes = self.checkpoints.iter().map(note);
+        budgets
+            .chain(agents)
+            .chain(types)
+            .chain(pauses)
+            .chain(api_keys)
+            .chain(sets)
+            .chain(seeds)
+            .chain(notes)
+            .chain(holds)
+            // behind the holds, for they say which of them the runs remember
+            .chain(self.runs.as_effects())
+            .chain(self.attention.as_effects())
+    }
+
+    /// Every account in memory.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter()
+    }
+
+    /// Takes in effects of a checkpoint that covers the records up to `seq`.
+    pub fn restore(&mut self, effects: &[Effect], seq: u64) {
+        for effect in effects {
+            self.apply_effect(effect, seq);
+        }
+    }
+
+    /// Takes in accounts of a checkpoint whose last record was decided at `time`.
+    pub fn restore_accounts(&mut self, accounts: Vec<Account>, seq: u64, time: Timestamp) {
+        for account in accounts {
+            self.accounts.put(account, seq, time);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Checkpoints on the disk: written whole, flushed, renamed and read back; the last good one found at the start.
+
+use super::journal::Disk;
+use super::used_keys::{Generation, UsedKeys};
+use crate::audit::{
+    CHECKPOINT_HEADER, Chain, CheckpointFault, CheckpointHeader, Digest, Hashing, SectionKind, WriterId,
+    checkpoint_name, checkpoint_seq, encode_section, read_sections,
+};
+use crate::budget::Account;
+use crate::state::{CheckpointNote, Effect, State};
+use jiff::Timestamp;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// So many effects or accounts are in one section.
+const SECTION_ITEMS: usize = 1_000;
+
+/// So many bytes are written between two flushes, so that no flush of the journal waits behind all of a checkpoint.
+const FLUSH_BYTES: usize = 4 << 20;
+
+/// A checkpoint as it was read.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    pub(super) chain: Chain,
+    pub(super) writer: WriterId,
+    pub(super) state: State,
+    pub(super) keys: Vec<Generation>,
+    pub(super) note: CheckpointNote,
+}
+
+/// A checkpoint that is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {fault}")]
+pub struct BadCheckpoint {
+    /// Its file.
+    pub file: String,
+    /// What is wrong with it.
+    pub fault: CheckpointFault,
+}
+
+/// The checkpoint files of a folder, by the last record that they cover, in order. A folder that is not there has none.
+pub(super) fn checkpoint_files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if let Some(seq) = entry.file_name().to_str().and_then(checkpoint_seq) {
+            found.push((seq, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Writes the checkpoint of a state that stands at the last record of a sealed segment, and reads it back. It has its name
+/// when it is whole and durable.
+pub(super) fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    header: CheckpointHeader,
+    state: &State,
+    keys: &UsedKeys,
+) -> io::Result<CheckpointNote> {
+    let path = dir.join(checkpoint_name(header.chain.seq));
+    let fresh = path.with_extension("ckpt.new");
+    let mut file = Writing { file: disk.create(&fresh)?, hashing: Hashing::default(), buffer: Vec::new(), length: 0 };
+    file.put(&header.encode())?;
+    let mut effects = state.as_effects().peekable();
+    while effects.peek().is_some() {
+        let some: Vec<Effect> = effects.by_ref().take(SECTION_ITEMS).collect();
+        file.put(&encode_section(SectionKind::Effects, &serde_json::to_vec(&some)?))?;
+    }
+    let mut accounts = state.accounts().peekable();
+    while accounts.peek().is_some() {
+        let some: Vec<&Account> = accounts.by_ref().take(SECTION_ITEMS).collect();
+        file.put(&encode_section(SectionKind::Accounts, &serde_json::to_vec(&some)?))?;
+    }
+    for generation in keys.generations().iter() {
+        file.put(&encode_section(SectionKind::Keys, &encode_keys(generation)))?;
+    }
+    let (digest, bytes) = file.finish()?;
+    disk.rename(&fresh, &path)?;
+    disk.sync_dir(dir)?;
+    let note = CheckpointNote { seq: header.chain.seq, sha256: digest.to_string(), bytes };
+    let found = Digest::of(&fs::read(&path)?);
+    if found != digest {
+        return Err(io::Error::other(format!("{} was read back with other bytes", path.display())));
+    }
+    Ok(note)
+}
+
+/// A file being written: hashed on the way, flushed a few MiB at a time.
+struct Writing {
+    file: Box<dyn super::journal::LogFile>,
+    hashing: Hashing,
+    buffer: Vec<u8>,
+    length: u64,
+}
+
+impl Writing {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hashing.update(bytes);
+        self.length += bytes.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        for piece in self.buffer.chunks(FLUSH_BYTES) {
+            self.file.append(piece)?;
+            self.file.sync()?;
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<(Digest, u64)> {
+        let end = encode_section(SectionKind::End, self.hashing.so_far().as_bytes());
+        self.put(&end)?;
+        self.flush()?;
+        Ok((self.hashing.so_far(), self.length))
+    }
+}
+
+fn encode_keys(generation: &Generation) -> Vec<u8> {
+    let end = i64::try_from(generation.last_end.as_nanosecond()).unwrap_or(i64::MAX);
+    let mut bytes = Vec::with_capacity(16 + 16 * generation.keys.len());
+    bytes.extend_from_slice(&generation.upto.to_le_bytes());
+    bytes.extend_from_slice(&end.to_le_bytes());
+    for (fingerprint, place) in &generation.keys {
+        bytes.extend_from_slice(&fingerprint.to_le_bytes());
+        bytes.extend_from_slice(&place.to_le_bytes());
+    }
+    bytes
+}
+
+fn decode_keys(content: &[u8]) -> Option<Generation> {
+    let (upto, rest) = content.split_first_chunk::<8>()?;
+    let (end, rest) = rest.split_first_chunk::<8>()?;
+    let (pairs, []) = rest.as_chunks::<16>() else { return None };
+    let half = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+    Some(Generation {
+        upto: u64::from_le_bytes(*upto),
+        last_end: Timestamp::from_nanosecond(i128::from(i64::from_le_bytes(*end))).ok()?,
+        keys: pairs.iter().map(|pair| (half(&pair[..8]), half(&pair[8..]))).collect(),
+    })
+}
+
+/// Reads a checkpoint with everything in it.
+pub(super) fn read(path: &Path) -> Result<Checkpoint, CheckpointFault> {
+    let bytes = fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    let header = CheckpointHeader::decode(&bytes)?;
+    let chain = header.chain;
+    let (mut state, mut keys) = (State::default(), Vec::new());
+    let time = Timestamp::from_nanosecond(i128::from(chain.time_ns)).unwrap_or(Timestamp::MIN);
+    let wrong = |error: serde_json::Error| CheckpointFault::Content(error.to_string());
+    let digest = read_sections(&bytes, &mut |kind, content| {
+        match kind {
+            SectionKind::Effects => {
+                let effects: Vec<Effect> = serde_json::from_slice(content).map_err(wrong)?;
+                state.restore(&effects, chain.seq);
+            }
+            SectionKind::Accounts => {
+                let accounts: Vec<Account> = serde_json::from_slice(content).map_err(wrong)?;
+                state.restore_accounts(accounts, chain.seq, time);
+            }
+            SectionKind::Keys => {
+                let short = || CheckpointFault::Content("its keys have another form".to_owned());
+                keys.push(decode_keys(content).ok_or_else(short)?);
+            }
+            SectionKind::End => {}
+        }
+        Ok(())
+    })?;
+    named(path, chain.seq)?;
+    let note = CheckpointNote { seq: chain.seq, sha256: digest.to_string(), bytes: bytes.len() as u64 };
+    Ok(Checkpoint { chain, writer: header.writer, state, keys, note })
+}
+
+/// Checks a checkpoint without making anything of it. Returns where it stands and its digest.
+pub(super) fn verify(path: &Path) -> Result<(CheckpointHeader, CheckpointNote), CheckpointFault> {
+    verify_bytes(path, &fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?)
+}
+
+/// The same with the file's bytes.
+pub(super) fn verify_bytes(path: &Path, bytes: &[u8]) -> Result<(CheckpointHeader, CheckpointNote), CheckpointFault> {
+    let header = CheckpointHeader::decode(bytes)?;
+    let digest = read_sections(bytes, &mut |_, _| Ok(()))?;
+    named(path, header.chain.seq)?;
+    let note = CheckpointNote { seq: header.chain.seq, sha256: digest.to_string(), bytes: bytes.len() as u64 };
+    Ok((header, note))
+}
+
+/// Where a checkpoint stands, by its head alone.
+pub(super) fn header(path: &Path) -> Result<CheckpointHeader, CheckpointFault> {
+    use std::io::Read as _;
+    let mut bytes = Vec::with_capacity(CHECKPOINT_HEADER);
+    let file = fs::File::open(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    file.take(CHECKPOINT_HEADER as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    CheckpointHeader::decode(&bytes)
+}
+
+fn named(path: &Path, seq: u64) -> Result<(), CheckpointFault> {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(checkpoint_seq);
+    if name == Some(seq) {
+        return Ok(());
+    }
+    Err(CheckpointFault::Foreign(format!("it covers the records up to {seq}, and its name says otherwise")))
+}
