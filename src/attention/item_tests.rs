@@ -267,7 +267,7 @@ fn sentences() {
 
 #[derive(Clone, Debug)]
 enum Course {
-    Trouble(Trouble),
+    Trouble(Box<Trouble>),
     Retried,
     Succeeded,
     Rechecked(Vec<Reason>),
@@ -280,7 +280,7 @@ fn course() -> impl Strategy<Value = Course> {
     let class = prop::sample::select(Class::ALL.to_vec());
     prop_oneof![
         3 => (kind, class, 1u32..4, "[ab]?", reasons()).prop_map(|(kind, class, attempt, step, reasons)| {
-            Course::Trouble(trouble(kind, class, attempt, &step, &reasons))
+            Course::Trouble(Box::new(trouble(kind, class, attempt, &step, &reasons)))
         }),
         1 => Just(Course::Retried),
         1 => Just(Course::Succeeded),
@@ -304,7 +304,7 @@ proptest! {
             let before = item.clone();
             let is_trouble = matches!(course, Course::Trouble(_));
             let after = match course {
-                Course::Trouble(trouble) => item.joined(trouble, now),
+                Course::Trouble(trouble) => item.joined(*trouble, now),
                 Course::Retried => Some(item.retried(9)),
                 Course::Succeeded => Some(item.over(ResolutionCategory::Succeeded, "", "tollgate", now)),
                 Course::Rechecked(still) => item.rechecked(&still, now),

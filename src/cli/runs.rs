@@ -49,7 +49,7 @@ enum RunsCommand {
         /// Acknowledge every side effect of the plan
         #[arg(long, requires = "reason")]
         acknowledge_all: bool,
-        /// Acknowledge a side effect, or setup:missing_data, setup:malformed_input; may be given several times
+        /// Acknowledge a side effect, or `setup:missing_data`, `setup:malformed_input`; may be given several times
         #[arg(long, requires = "reason")]
         acknowledge: Vec<String>,
         /// Although the same step failed again (admin)
@@ -63,7 +63,7 @@ enum RunsCommand {
     Cancel {
         /// Its id
         id: String,
-        /// no_longer_needed, wrong_record, noise or denial_was_right
+        /// `no_longer_needed`, `wrong_record`, `noise` or `denial_was_right`
         #[arg(long)]
         category: String,
         /// Why

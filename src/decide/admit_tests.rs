@@ -317,7 +317,7 @@ fn expiry_against_settle_and_extend() {
     assert_eq!(kinds, ["unsettled", "unsettled"]);
     let states: Vec<_> = ids.iter().map(|id| gate.state.hold(id).unwrap().state).collect();
     assert_eq!(states, [HoldState::Pending, HoldState::Expired, HoldState::Settled]);
-    assert_eq!(gate.state.next_due(), Some("2026-11-23T12:19:59.999999999Z".parse().unwrap()));
+    assert_eq!(gate.state.next_hold_due(), Some("2026-11-23T12:19:59.999999999Z".parse().unwrap()));
     let sums = gate.state.accounts_of(&"daily".parse().unwrap()).next().unwrap().sums;
     assert_eq!(
         (sums.held.to_string(), sums.unsettled.to_string(), sums.spent.to_string()),

@@ -68,10 +68,10 @@ pub enum Command {
         /// What it showed.
         wall: Timestamp,
     },
-    /// Note what became of the journal's files.
-    NoteJournal(JournalNote),
     /// Do something with runs, or with what they hang on.
     Run(RunCommand),
+    /// Note what became of the journal's files.
+    NoteJournal(JournalNote),
     /// Let the holds expire whose time has come: what every batch begins with, for a quiet hour.
     Tick,
 }

@@ -9,9 +9,7 @@ use crate::registry::Actor;
 use crate::state::{Draft, Effect, Entry};
 use std::sync::Arc;
 
-/// Does everything whose time has come, before anything else of the batch is decided. So many holds at most, so that a
-/// million that are due at once hold nobody up: what is left comes with the next batches, at once, and keeps counting until
-/// then, which refuses too much rather than too little.
+/// Does everything whose time has come, before anything else of the batch is decided; of the holds so many at most.
 pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>, most: usize) {
     let first = draft.changes().entries.len();
     expire_holds(draft, ctx, most);
@@ -20,7 +18,9 @@ pub fn expire_due(draft: &mut Draft<'_>, ctx: &Context<'_>, most: usize) {
     attention::follow(draft, first, ctx);
 }
 
-/// Availability excludes a hold from the instant on at which it expires.
+/// Availability excludes a hold from the instant on at which it expires. So many at most, so that a million that are due
+/// at once hold nobody up: what is left comes with the next batches, at once, and keeps counting until then, which refuses
+/// too much rather than too little.
 fn expire_holds(draft: &mut Draft<'_>, ctx: &Context<'_>, most: usize) {
     let mut effects = Vec::new();
     for id in draft.due_holds(ctx.now, most) {

@@ -12,8 +12,8 @@ pub fn touched(envelope: &Envelope) -> Touched {
         Command::Budget(BudgetEdit::Raise(raise)) => {
             Touched { key: budgets::key_name(raise, &envelope.actor).ok(), hold: None }
         }
-        Command::Run(RunCommand::Retry(command)) => Touched { key: Some(command.key_name()), hold: None },
         Command::Hold(id, _) => Touched { key: None, hold: Some(id.clone()) },
+        Command::Run(RunCommand::Retry(retry)) => Touched { key: Some(runs::key_name(retry)), hold: None },
         _ => Touched::default(),
     }
 }

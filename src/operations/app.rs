@@ -1,10 +1,10 @@
 //! What every operation works on.
 
+use super::attention::Notices;
 use super::error::OperationError;
 use super::policy_room::PolicyRoom;
 use super::roles::Principal;
 use super::schemas::Schemas;
-use super::stream::Notices;
 use crate::admission::{Mask, MaskKey};
 use crate::attention::Classifier;
 use crate::clock::ClockGuard;

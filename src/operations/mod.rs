@@ -3,40 +3,29 @@
 
 mod admit;
 mod app;
-mod attempt_diff;
 mod attention;
-mod attention_acts;
-mod attention_changed;
 mod budgets;
 mod clock;
-mod deliveries;
 mod error;
 mod holds;
 mod keys;
 mod policies;
 mod policy_room;
-mod recheck;
-mod recheck_causes;
 mod records;
 mod registry;
 mod roles;
 mod runs;
 mod schemas;
 mod secret;
-mod stream;
 
 pub use admit::{Admitted, admit, admit_batch};
 pub use app::{App, RefusedSet};
-pub use attempt_diff::{AttemptDiff, AttemptSide, diff_attempts};
-pub use attention::{Headline, ItemCursor, ItemFilter, ItemView, headline, item, item_groups, item_view, items};
-pub use attention_acts::{BulkAnswer, BulkItem, ItemAct, act_on_item, act_on_items, preview_items};
-pub use attention_changed::{Changed, changed_around, changed_between};
+pub use attention::*;
 pub use budgets::{
     Applied, apply_budgets, budget, budget_usage, budgets, create_budget, delete_budget, raise_budget, replace_budget,
     withdraw_raise,
 };
 pub use clock::confirm_clock;
-pub use deliveries::{deliveries, due_deliveries, note_delivery};
 pub use error::OperationError;
 pub use holds::{extend_hold, hold, release_hold, settle_hold};
 pub use keys::{KeyRequest, authenticate, create_key, create_key_with, keys, revoke_key};
@@ -45,8 +34,6 @@ pub use policies::{
     policy_sets, refused,
 };
 pub use policy_room::{Comparison, PolicyRoom};
-pub use recheck::{Rechecked, recheck};
-pub use recheck_causes::{Causes, Why};
 pub use records::{admission, admissions, audit, explain_admission, recorded_inputs, store_status};
 pub use registry::{
     agent, agents, create_pause, delete_agent, delete_entity_type, end_pause, entity_type, entity_types, pauses,
@@ -61,4 +48,3 @@ pub use runs::{
 };
 pub use schemas::Schemas;
 pub use secret::{SHORTEST_SECRET, Secret, SecretError, sha256};
-pub use stream::{Notice, NoticeFilter, NoticeId, NoticeKind, Notices, Watching, watch};

@@ -198,6 +198,7 @@ impl Standing {
         matches!(self, Self::Counted | Self::OutOfOrder)
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     fn is_counted(&self) -> bool {
         *self == Self::Counted
     }

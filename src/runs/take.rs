@@ -361,18 +361,18 @@ fn stopped(run: &mut Run, state: AttemptState, error: &RunError, step: Option<&S
 
 /// What is known already stays.
 fn fill_in(run: &mut Run, opening: &Opening, event: &RunEvent) {
-    fn if_none<T: Clone>(known: &mut Option<T>, told: &Option<T>) {
+    fn if_none<T: Clone>(known: &mut Option<T>, told: Option<&T>) {
         if known.is_none() {
-            known.clone_from(told);
+            *known = told.cloned();
         }
     }
-    if_none(&mut run.title, &opening.title);
-    if_none(&mut run.entity, &opening.entity);
-    if_none(&mut run.schedule, &opening.schedule);
+    if_none(&mut run.title, opening.title.as_ref());
+    if_none(&mut run.entity, opening.entity.as_ref());
+    if_none(&mut run.schedule, opening.schedule.as_ref());
     if let (None, Some(sha256)) = (&run.input, &opening.input) {
         run.input = Some(InputRef { event: event.number, sha256: sha256.clone() });
     }
-    with_latest(run, |attempt| if_none(&mut attempt.agent_version, &opening.agent_version));
+    with_latest(run, |attempt| if_none(&mut attempt.agent_version, opening.agent_version.as_ref()));
 }
 
 /// The first terminal event wins: a completed attempt was cancelled too late; any other end carries the cancellation out.

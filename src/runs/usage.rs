@@ -32,30 +32,14 @@ pub struct UsageKey {
 }
 
 /// The usage of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunUsage {
     /// What was spent in all, by unit; each hold counts once, however many budgets it counts against.
     pub totals: BTreeMap<Unit, Sums>,
     /// The same by attempt and step, and against each budget.
-    #[serde(with = "pairs")]
     pub lines: BTreeMap<UsageKey, Sums>,
     /// How many holds these are.
     pub holds: usize,
-}
-
-/// A map whose keys are no text, as an array of pairs.
-mod pairs {
-    use super::{Sums, UsageKey};
-    use serde::{Deserialize as _, Deserializer, Serializer};
-    use std::collections::BTreeMap;
-
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<UsageKey, Sums>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(map)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<UsageKey, Sums>, D::Error> {
-        Ok(Vec::<(UsageKey, Sums)>::deserialize(from)?.into_iter().collect())
-    }
 }
 
 impl RunUsage {

@@ -56,6 +56,7 @@ pub struct Server {
     seeds: Vec<SeedNews>,
     recovery: Recovery,
     background: Vec<JoinHandle<()>>,
+    rechecking: JoinHandle<()>,
     watcher: Option<Watcher>,
 }
 
@@ -93,10 +94,10 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     settings.writer.queue = options.config.store.queue;
     settings.writer.batch = options.config.store.max_batch;
     settings.limits = options.config.limits();
-    settings.keeping = options.config.keeping();
-    settings.scrubbing = options.config.scrubbing();
     let classifier = read_classifier(&options.data)?;
     settings.limits.classifier = Arc::clone(&classifier);
+    settings.keeping = options.config.keeping();
+    settings.scrubbing = options.config.scrubbing();
     let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
     tell_recovery(&recovery);
@@ -137,10 +138,8 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
 /// Puts a daemon together and binds its address. When this returns it answers as soon as it is run.
 pub async fn build(options: Options) -> anyhow::Result<Server> {
     let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble(&options).await?;
-    let mut background = vec![
-        tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app))),
-        tokio::task::spawn(notices::keep_telling(Arc::clone(&app))),
-    ];
+    let rechecking = tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app)));
+    let mut background = vec![tokio::task::spawn(notices::keep_telling(Arc::clone(&app)))];
     if let Some(webhook) = &options.config.attention.webhook {
         background.push(tokio::task::spawn(webhook::keep_delivering(Arc::clone(&app), Target::of(webhook)?)));
     }
@@ -153,7 +152,7 @@ pub async fn build(options: Options) -> anyhow::Result<Server> {
     policy::compare_engines(&app)?;
     let http = http::bind(Arc::clone(&app), options.config.http.clone(), &options.listen)
         .with_context(|| format!("cannot listen on {}", options.listen))?;
-    Ok(Server { app, http, first_key, seeds, recovery, background, watcher })
+    Ok(Server { app, http, first_key, seeds, recovery, background, rechecking, watcher })
 }
 
 fn tell_seed(news: &SeedNews) {
@@ -203,9 +202,14 @@ impl Server {
     pub async fn run(self) -> anyhow::Result<()> {
         let served = self.http.run().await;
         drop(self.watcher);
-        for task in &self.background {
+        self.app.notices.close();
+        for task in self.background {
             task.abort();
+            // its part of the daemon is let go of only when it has ended
+            let _ = task.await;
         }
+        // a round that has begun comes to the end of its chunk
+        let _ = self.rechecking.await;
         let store = Arc::clone(&self.app.store);
         tokio::task::spawn_blocking(move || store.shut_down()).await?;
         Ok(served?)

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 /// How often a cause is acted on at most, and how often the time is looked at.
 const TURN: Duration = Duration::from_secs(1);
 
-/// Goes on until the store is gone. Batches are heard while a round is under way, so that none is missed for its sake.
+/// Goes on until the daemon stops. Batches are heard while a round is under way, so that none is missed for its sake.
 pub(super) async fn keep_rechecking(app: Arc<App>) {
     let mut batches = app.store.follow();
     let mut causes = Causes::default();
@@ -28,12 +28,13 @@ pub(super) async fn keep_rechecking(app: Arc<App>) {
                     tracing::warn!(target: "tollgate::attention", missed, "batches were missed; all that waits is re-checked");
                     causes.all();
                 }
-                Err(RecvError::Closed) => return,
+                Err(RecvError::Closed) => break,
             },
             _ = turns.tick() => {
                 causes.turn();
                 turned = true;
             }
+            () = app.notices.until_closed() => break,
             done = ended(&mut round) => {
                 round = None;
                 if !done {
@@ -49,6 +50,10 @@ pub(super) async fn keep_rechecking(app: Arc<App>) {
         if !items.is_empty() {
             round = Some(tokio::task::spawn(one_round(Arc::clone(&app), items)));
         }
+    }
+    if let Some(round) = round {
+        // nothing is left to tell of it
+        let _ = round.await;
     }
 }
 

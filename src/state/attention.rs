@@ -119,14 +119,6 @@ impl Items {
         }
     }
 
-    /// Effects that make all of this again.
-    pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> {
-        let items = self.all().map(|item| Effect::Item(Arc::clone(item)));
-        let denials = self.denials().map(|denied| Effect::Denied(Arc::clone(denied)));
-        let deliveries = self.deliveries().all().map(|delivery| Effect::Delivery(Arc::clone(delivery)));
-        items.chain(denials).chain(deliveries)
-    }
-
     /// What another Command Center is told.
     pub fn deliveries(&self) -> &Deliveries {
         &self.deliveries
@@ -134,6 +126,13 @@ impl Items {
 
     pub(super) fn deliveries_mut(&mut self) -> &mut Deliveries {
         &mut self.deliveries
+    }
+
+    /// What makes the same of nothing: for a checkpoint.
+    pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> + '_ {
+        let items = self.items.values().cloned().map(Effect::Item);
+        let denials = self.denied.values().cloned().map(Effect::Denied);
+        items.chain(denials).chain(self.deliveries.as_effects())
     }
 
     /// One item.
@@ -262,7 +261,7 @@ mod tests {
 
     fn trouble(run: u8, code: Code, sign: &str) -> Trouble {
         let mut reason = Reason::of(code, "m", format!("budget:b{}", run % 3));
-        reason.retry_at = (run % 2 == 0).then(|| at(i64::from(run)).to_string());
+        reason.retry_at = run.is_multiple_of(2).then(|| at(i64::from(run)).to_string());
         Trouble {
             subject: Subject::Run(RunId::new(format!("run-{run}")).unwrap()),
             kind: ItemKind::BlockedAction,
@@ -318,6 +317,21 @@ mod tests {
                     }
                     prop_assert_eq!(wakes_at(item).is_some(), items.awake(Timestamp::MAX).any(|found| found.id == item.id));
                 }
+            }
+        }
+    }
+
+    /// What this version wrote, later ones must read, and write again without losing any of it.
+    #[test]
+    fn the_stored_form_is_read() {
+        let text = include_str!("../../tests/golden/attention-v1.json");
+        let effects: Vec<Effect> = serde_json::from_str(text).unwrap();
+        let (written, golden) = (serde_json::to_value(&effects).unwrap(), serde_json::from_str(text).unwrap());
+        let golden: serde_json::Value = golden;
+        for (written, golden) in written.as_array().unwrap().iter().zip(golden.as_array().unwrap()) {
+            let (kind, fields) = golden.as_object().unwrap().iter().next().unwrap();
+            for (name, value) in fields.as_object().unwrap() {
+                assert_eq!(&written[kind][name], value, "{kind}.{name}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Deliveries in memory: those that are still tried, the last ones that are over, and what each item's last told state is.
 
+use super::effect::Effect;
 use crate::attention::{Delivery, ItemState};
 use crate::vocabulary::ItemId;
 use jiff::Timestamp;
@@ -49,6 +50,17 @@ impl Deliveries {
     /// An item is gone.
     pub(super) fn forget(&mut self, item: &ItemId) {
         self.told.remove(item);
+    }
+
+    /// What makes the same of nothing: for a checkpoint. The told states come last, for the deliveries come in no order.
+    pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> + '_ {
+        let told = self.told.iter().map(|(item, state)| Effect::ItemTold { item: item.clone(), state: *state });
+        self.all.values().cloned().map(Effect::Delivery).chain(told)
+    }
+
+    /// The state of an item that was told last.
+    pub(super) fn put_told(&mut self, item: &ItemId, state: ItemState) {
+        self.told.insert(item.clone(), state);
     }
 
     /// One delivery.

@@ -2,14 +2,13 @@
 //! default, never renamed, and golden files keep it so.
 
 use super::keys::KeyEntry;
-use super::run_holds::RunHolds;
-use super::run_seen::KeptSeen;
+use super::run_memory::RunMemory;
 use crate::admission::DecisionRecord;
-use crate::attention::{Delivery, Denied, Item};
+use crate::attention::{Delivery, Denied, Item, ItemState};
 use crate::budget::{Account, AccountKey, Alert, Budget, Hold};
 use crate::registry::{Actor, Agent, ApiKey, EntityTypeRecord, Pause};
 use crate::runs::{Connector, Run, RunEvent, Schedule, Worker};
-use crate::vocabulary::RunId;
+use crate::vocabulary::ItemId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -89,6 +88,13 @@ pub enum Effect {
     Denied(Arc<Denied>),
     /// What another Command Center is told of an item.
     Delivery(Arc<Delivery>),
+    /// This state of an item was told last; in checkpoints alone.
+    ItemTold {
+        /// The item.
+        item: ItemId,
+        /// The state.
+        state: ItemState,
+    },
     /// Another policy set is in force.
     PolicySet(PolicySetHead),
     /// What the seed files held when they were last read.
@@ -98,41 +104,25 @@ pub enum Effect {
         /// SHA-256 of its text.
         sha256: String,
     },
-    /// The journal's files changed.
-    Journal(JournalNote),
     /// A run stands so.
     Run(Arc<Run>),
     /// Something happened to a run.
     RunEvent(Arc<RunEvent>),
+    /// What is remembered of a run beside it; in checkpoints alone.
+    RunMemory(Arc<RunMemory>),
     /// A connector stands so.
     Connector(Arc<Connector>),
     /// A schedule stands so.
     Schedule(Arc<Schedule>),
     /// A worker stands so.
     Worker(Arc<Worker>),
-    /// What is remembered of a run beside itself. A checkpoint holds it, for a record never does.
-    RunMemory(Box<RunMemory>),
     /// An admin confirmed the wall clock: nobody was silent before that.
     ClockConfirmed {
         /// What it showed.
         wall: Timestamp,
     },
-}
-
-/// What is remembered of a run while it may go on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunMemory {
-    /// The run.
-    pub run: RunId,
-    /// When it last asked for an admission.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Timestamp>,
-    /// Which of its events are known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seen: Vec<KeptSeen>,
-    /// Its holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holds: Option<RunHolds>,
+    /// The journal's files changed.
+    Journal(JournalNote),
 }
 
 /// One operation in the journal: who did what to what, and what changed by it. The audit record and the effect are

@@ -87,9 +87,16 @@ impl State {
     pub(super) fn apply_effect(&mut self, effect: &Effect, seq: u64) {
         self.runs.apply(effect);
         match effect {
-            Effect::Decision(_) | Effect::Alert(_) | Effect::Journal(JournalNote::Dropped(_)) => {}
-            Effect::Run(_) | Effect::RunEvent(_) | Effect::Connector(_) | Effect::Schedule(_) | Effect::Worker(_) => {}
-            Effect::ClockConfirmed { .. } | Effect::RunMemory(_) => {}
+            Effect::Run(_)
+            | Effect::RunEvent(_)
+            | Effect::RunMemory(_)
+            | Effect::Connector(_)
+            | Effect::Schedule(_)
+            | Effect::Worker(_)
+            | Effect::ClockConfirmed { .. }
+            | Effect::Decision(_)
+            | Effect::Alert(_)
+            | Effect::Journal(JournalNote::Dropped(_)) => {}
             Effect::Hold(hold) => self.holds.put(hold, seq),
             Effect::Key(entry) => self.keys.put(entry, seq),
             Effect::Budget(budget) => {
@@ -125,6 +132,7 @@ impl State {
             }
             Effect::Item(item) => self.attention.put(item),
             Effect::Denied(denied) => self.attention.put_denied(denied),
+            Effect::ItemTold { item, state } => self.attention.deliveries_mut().put_told(item, *state),
             Effect::Delivery(delivery) => self.attention.deliveries_mut().put(delivery),
             Effect::Seed { file, sha256 } => {
                 self.seeds.insert(file.clone(), sha256.clone());

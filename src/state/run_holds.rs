@@ -3,7 +3,6 @@
 use crate::budget::{Hold, HoldState};
 use crate::runs::{RunUsage, usage};
 use crate::vocabulary::HoldId;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,10 +10,10 @@ use std::sync::Arc;
 const KEPT: usize = 2_000;
 
 /// The holds of one run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunHolds {
-    kept: BTreeMap<HoldId, Arc<Hold>>,
-    folded: RunUsage,
+    pub(super) kept: BTreeMap<HoldId, Arc<Hold>>,
+    pub(super) folded: RunUsage,
 }
 
 impl RunHolds {

@@ -1,7 +1,6 @@
 //! Which events of a run are known: a repeat is told from another event of the same id.
 
 use crate::runs::{OWN_SOURCE, RunEvent};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -17,20 +16,15 @@ pub struct Seen {
     pub number: u64,
 }
 
-/// The same in a checkpoint, digests in hex.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptSeen {
-    /// Digest of its source and id.
-    pub name: String,
-    /// Digest of its body's digest.
-    pub body: String,
-    /// Its number in the run.
-    pub number: u64,
-}
-
 /// The known events of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SeenEvents(HashMap<EventName, Seen>);
+pub struct SeenEvents(pub(super) HashMap<EventName, Seen>);
+
+impl SeenEvents {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl SeenEvents {
     /// What an event is known by; Tollgate's own are not repeated.
@@ -41,26 +35,6 @@ impl SeenEvents {
 
     pub(super) fn insert(&mut self, name: EventName, seen: Seen) {
         self.0.insert(name, seen);
-    }
-
-    /// All of them, as a checkpoint holds them.
-    pub(super) fn to_kept(&self) -> Vec<KeptSeen> {
-        let kept = |(name, seen): (&EventName, &Seen)| KeptSeen {
-            name: format!("{name:032x}"),
-            body: format!("{:032x}", seen.body),
-            number: seen.number,
-        };
-        let mut all: Vec<KeptSeen> = self.0.iter().map(kept).collect();
-        all.sort_unstable_by_key(|seen| seen.number);
-        all
-    }
-
-    /// And back. What is no digest was not written here, and is left out.
-    pub(super) fn from_kept(kept: &[KeptSeen]) -> Self {
-        let digest = |text: &str| u128::from_str_radix(text, 16).ok();
-        let seen =
-            |kept: &KeptSeen| Some((digest(&kept.name)?, Seen { body: digest(&kept.body)?, number: kept.number }));
-        Self(kept.iter().filter_map(seen).collect())
     }
 
     pub(super) fn get(&self, name: EventName) -> Option<Seen> {

@@ -1,8 +1,9 @@
 //! Runs in memory, with an index for each question that is asked of them; and what they hang on: connectors, schedules,
 //! workers.
 
-use super::effect::{Effect, RunMemory};
+use super::effect::Effect;
 use super::run_holds::RunHolds;
+use super::run_memory::RunMemory;
 use super::run_seen::{EventName, Seen, SeenEvents};
 use crate::budget::Hold;
 use crate::runs::{AttemptState, Connector, Run, RunEvent, Schedule, Worker, is_claimable};
@@ -51,6 +52,7 @@ impl Runs {
                     *asked = record.decided_at.max(*asked);
                 }
             }
+            Effect::RunMemory(memory) => self.remember(memory),
             Effect::Connector(connector) => {
                 self.connectors.insert(connector.id.clone(), Arc::clone(connector));
             }
@@ -58,39 +60,9 @@ impl Runs {
             Effect::Worker(worker) => {
                 self.workers.insert(worker.id.clone(), Arc::clone(worker));
             }
-            Effect::RunMemory(memory) => self.remember(memory),
             Effect::ClockConfirmed { wall } => self.hearing_since = self.hearing_since.max(Some(*wall)),
             _ => {}
         }
-    }
-
-    /// Takes in what a checkpoint remembers of a run.
-    fn remember(&mut self, memory: &RunMemory) {
-        let run = || memory.run.clone();
-        self.asked.extend(memory.asked.map(|asked| (run(), asked)));
-        if !memory.seen.is_empty() {
-            self.seen.insert(run(), SeenEvents::from_kept(&memory.seen));
-        }
-        self.holds.extend(memory.holds.clone().map(|holds| (run(), holds)));
-    }
-
-    /// Effects that make all of this again.
-    pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> {
-        let runs = self.runs.values().map(|run| Effect::Run(Arc::clone(run)));
-        let connectors = self.connectors.values().map(|connector| Effect::Connector(Arc::clone(connector)));
-        let schedules = self.schedules.values().map(|schedule| Effect::Schedule(Arc::clone(schedule)));
-        let workers = self.workers.values().map(|worker| Effect::Worker(Arc::clone(worker)));
-        let heard = self.hearing_since.map(|wall| Effect::ClockConfirmed { wall });
-        let remembered: BTreeSet<&RunId> = self.asked.keys().chain(self.seen.keys()).chain(self.holds.keys()).collect();
-        let memories = remembered.into_iter().map(|run| {
-            Effect::RunMemory(Box::new(RunMemory {
-                run: run.clone(),
-                asked: self.asked.get(run).copied(),
-                seen: self.seen.get(run).map(SeenEvents::to_kept).unwrap_or_default(),
-                holds: self.holds.get(run).cloned(),
-            }))
-        });
-        runs.chain(connectors).chain(schedules).chain(workers).chain(heard).chain(memories)
     }
 
     fn put_run(&mut self, run: &Arc<Run>) {
@@ -119,6 +91,9 @@ impl Runs {
         let entry = |at| (at, old.id.clone());
         if let Some(status) = self.by_status.get_mut(&old.status()) {
             status.remove(&entry(old.created_at));
+            if status.is_empty() {
+                self.by_status.remove(&old.status());
+            }
         }
         self.moved.remove(&entry(old.updated_at));
         if let Some(attempt) = old.latest() {
@@ -127,8 +102,13 @@ impl Runs {
         if let Some(due) = old.due_at {
             self.due.remove(&entry(due));
         }
-        if let Some(held) = holder(old).and_then(|worker| self.held.get_mut(worker)) {
+        if let Some(worker) = holder(old)
+            && let Some(held) = self.held.get_mut(worker)
+        {
             *held = held.saturating_sub(1);
+            if *held == 0 {
+                self.held.remove(worker);
+            }
         }
         if let Some(at) = over_at(old) {
             self.over.remove(&entry(at));
@@ -139,6 +119,35 @@ impl Runs {
         if let Some((name, seen)) = SeenEvents::of(event) {
             self.seen.entry(event.run.clone()).or_default().insert(name, seen);
         }
+    }
+
+    fn remember(&mut self, memory: &RunMemory) {
+        let run = &memory.run;
+        self.asked.extend(memory.asked_at().map(|at| (run.clone(), at)));
+        let seen = memory.seen_events();
+        if !seen.is_empty() {
+            self.seen.insert(run.clone(), seen);
+        }
+        if let Some(holds) = memory.run_holds() {
+            self.holds.insert(run.clone(), holds);
+        }
+    }
+
+    /// Effects that make all this out of nothing.
+    pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> {
+        let runs = self.runs.values().map(|run| Effect::Run(Arc::clone(run)));
+        let remembered: BTreeSet<&RunId> =
+            self.runs.keys().chain(self.seen.keys()).chain(self.holds.keys()).chain(self.asked.keys()).collect();
+        let memory = remembered.into_iter().filter_map(|run| {
+            let (seen, holds) = (self.seen.get(run), self.holds.get(run));
+            let memory = RunMemory::of(run.clone(), self.asked_at(run), seen, holds)?;
+            Some(Effect::RunMemory(Arc::new(memory)))
+        });
+        let connectors = self.connectors.values().map(|connector| Effect::Connector(Arc::clone(connector)));
+        let schedules = self.schedules.values().map(|schedule| Effect::Schedule(Arc::clone(schedule)));
+        let workers = self.workers.values().map(|worker| Effect::Worker(Arc::clone(worker)));
+        let clock = self.hearing_since.map(|wall| Effect::ClockConfirmed { wall });
+        runs.chain(memory).chain(connectors).chain(schedules).chain(workers).chain(clock)
     }
 
     fn put_hold(&mut self, hold: &Arc<Hold>) {

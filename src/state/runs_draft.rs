@@ -1,6 +1,7 @@
 //! What a batch changes of runs, over the state below it. Connectors are not overlaid: writing one ends its batch.
 
 use super::effect::Effect;
+use super::run_holds::RunHolds;
 use super::run_seen::{EventName, Seen, SeenEvents};
 use super::runs::Runs;
 use crate::budget::Hold;
@@ -81,7 +82,7 @@ impl<'a> RunsView<'a> {
     /// The holds that a run's admissions placed.
     pub fn holds_of(&self, run: &RunId) -> Vec<Arc<Hold>> {
         let own = self.own.holds.get(run);
-        let known = self.below.holds_of(run).into_iter().flat_map(|holds| holds.iter());
+        let known = self.below.holds_of(run).into_iter().flat_map(RunHolds::iter);
         let untouched = known.filter(|hold| own.is_none_or(|own| !own.contains_key(&hold.id)));
         untouched.chain(own.into_iter().flat_map(BTreeMap::values)).cloned().collect()
     }

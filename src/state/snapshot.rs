@@ -31,9 +31,10 @@ impl State {
             .chain(sets)
             .chain(seeds)
             .chain(notes)
+            .chain(holds)
+            // behind the holds, for they say which of them the runs remember
             .chain(self.runs.as_effects())
             .chain(self.attention.as_effects())
-            .chain(holds)
     }
 
     /// Every account in memory.

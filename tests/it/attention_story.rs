@@ -88,6 +88,11 @@ fn a_budget_blocks_is_raised_and_the_retry_succeeds() {
     let done = item(&daemon);
     assert_eq!((&done["state"], &done["resolution"]["category"]), (&json!("resolved"), &json!("succeeded")));
 
+    let page = daemon.admin().get(&format!("/api/v1/runs/{RUN}")).expect(200);
+    assert_eq!(page["attention"]["id"], done["id"]);
+    let runtime = daemon.holder(&["runtime"], &["rfq-draft"]).get(&format!("/api/v1/runs/{RUN}")).expect(200);
+    assert_eq!(runtime["attention"], Value::Null, "a runtime is no operator");
+
     let diff = daemon.admin().get(&format!("/api/v1/runs/{RUN}/diff?from=1&to=2")).expect(200);
     assert_eq!((&diff["from"]["code"], &diff["to"]["code"]), (&json!("budget_exceeded"), &Value::Null));
     assert_eq!((&diff["to"]["last_good_step"], &diff["from"]["failed_step"]), (&json!(STEP), &json!(STEP)));

@@ -61,7 +61,9 @@ fn each_route_asks_for_the_roles_of_the_table() {
             let may = role == Role::Admin || operation.row().roles.contains(&role);
             let body = body(route.method, route.path).to_string();
             let headers = [("content-type", "application/json"), ("if-match", "\"1\"")];
-            let answer = holder.send(route.method, &filled(route.path), &headers, body.as_bytes());
+            // the stream has no end: its head is enough
+            let method = if route.path == "/api/v1/stream" { "HEAD" } else { route.method };
+            let answer = holder.send(method, &filled(route.path), &headers, body.as_bytes());
             // in a batch each item has a status of its own
             let status = match answer["items"][0]["status"].as_u64() {
                 Some(status) if route.path.ends_with("/batch") => u16::try_from(status).unwrap(),

@@ -400,7 +400,9 @@ fn a_store_that_forgets_answers_as_one_that_does_not() {
             }
         }
     }
-    assert!((2..=4).contains(&small.checkpoints().len()) && holds.len() > 30, "{} holds", holds.len());
+    // besides the last good ones, one may be under way, and one that a restart left unnamed
+    let checkpoints = small.checkpoints().len();
+    assert!((2..=4).contains(&checkpoints) && holds.len() > 30, "{checkpoints} checkpoints, {} holds", holds.len());
     let records = walk_kept(&small.dir.path().join("journal"), &mut |_, _| Ok(())).unwrap().segments.len();
     assert!(records > 20, "{records} segments");
     drop(stores);

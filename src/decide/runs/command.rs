@@ -7,7 +7,7 @@ use crate::runs::{
     CancelCategory, Connector, ConnectorStatus, EventRefusal, Reported, RetryRefusal, Run, Schedule, ScheduleSpec,
     Standing, Worker,
 };
-use crate::state::{Draft, KeyName, Operation};
+use crate::state::Draft;
 use crate::vocabulary::{AdmissionId, AgentId, ConnectorId, IdempotencyKey, RunId, ScheduleId, WorkerId};
 use std::sync::Arc;
 
@@ -84,13 +84,6 @@ pub struct RetryCommand {
     pub overridden: bool,
     /// The question, as what it would repeat.
     pub judged: Admit,
-}
-
-impl RetryCommand {
-    /// What its key is known by.
-    pub(in crate::decide) fn key_name(&self) -> KeyName {
-        KeyName { operation: Operation::Retry(self.run.clone()), key: self.key.clone() }
-    }
 }
 
 /// A worker's question for an attempt.

@@ -8,7 +8,7 @@ use crate::decide::admit::admit;
 use crate::decide::command::{Admit, Answer, Context, Refusal};
 use crate::registry::Actor;
 use crate::runs::{self, Plan, RetryAsked, RetryRefusal, Run, RunError};
-use crate::state::{Draft, Effect, FirstAnswer, KeyEntry};
+use crate::state::{Draft, Effect, FirstAnswer, KeyEntry, KeyName, Operation};
 use crate::vocabulary::{Code, IdempotencyKey, Reason, RemedyKind};
 use std::sync::Arc;
 
@@ -19,6 +19,11 @@ pub fn plan_of(draft: &Draft<'_>, run: &Run) -> Plan {
     runs::plan(run, holds.iter().map(|hold| &**hold), set)
 }
 
+/// The scope of a retry's idempotency key: the run.
+pub(in crate::decide) fn key_name(command: &RetryCommand) -> KeyName {
+    KeyName { operation: Operation::Retry(command.run.clone()), key: command.key.clone() }
+}
+
 /// Makes another attempt, once for each key.
 pub(super) fn retry(
     draft: &mut Draft<'_>,
@@ -27,7 +32,7 @@ pub(super) fn retry(
     ctx: &Context<'_>,
 ) -> Result<RunAnswer, Refusal> {
     let run = known(draft, &command.run)?;
-    let name = command.key_name();
+    let name = key_name(command);
     if let Some(entry) = draft.key(&name, ctx.now) {
         return match &entry.first {
             FirstAnswer::Retry(_, attempt) if entry.body == command.body => Ok(RunAnswer::Retried(run, *attempt)),

@@ -72,6 +72,11 @@ fn batch(state: &mut State, s: i64, commands: Vec<RunCommand>) -> Vec<Result<Run
     state.apply(&changes, at(s));
     assert_eq!(format!("{:?}", state.runs().run(&RunId::new("run-1").unwrap())), once);
     assert_eq!(*state.runs(), before, "applying twice changes nothing");
+    let snapshot = serde_json::to_string(&state.as_effects().collect::<Vec<_>>()).unwrap();
+    let mut restored = State::default();
+    restored.restore(&serde_json::from_str::<Vec<Effect>>(&snapshot).unwrap(), 1);
+    restored.apply(&Changes::default(), at(s));
+    assert_eq!(*restored.runs(), before, "as a checkpoint has it");
     answers
 }
 

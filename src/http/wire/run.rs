@@ -1,5 +1,6 @@
 //! Runs on the wire: as they are listed, shown and claimed.
 
+use super::attention::ItemAnswer;
 use super::event::standing;
 use super::registry::ActorAnswer;
 use crate::budget::HoldState;
@@ -532,6 +533,8 @@ pub struct RunDetailAnswer {
     pub others_moved: Option<usize>,
     /// What it spent and set aside.
     pub budget_usage: Option<RunUsageAnswer>,
+    /// What needs an owner's decision about it.
+    pub attention: Option<Box<ItemAnswer>>,
 }
 
 impl From<&Run> for RunDetailAnswer {
@@ -555,6 +558,7 @@ impl From<&Run> for RunDetailAnswer {
             not_picked_up: None,
             others_moved: None,
             budget_usage: None,
+            attention: None,
         }
     }
 }
@@ -576,6 +580,7 @@ impl From<&RunView> for RunDetailAnswer {
             not_picked_up: view.dispatching.not_picked_up.as_ref().map(Into::into),
             others_moved: Some(view.dispatching.others_moved),
             budget_usage: Some(usage),
+            attention: view.item.as_ref().map(|item| Box::new(ItemAnswer::from(item))),
             ..Self::from(&*view.run)
         }
     }

@@ -138,7 +138,7 @@ fn handed_over(app: &App, run: Arc<Run>, token: Secret) -> Result<Claimed, Opera
         None => None,
     };
     let lifted = lifted(app, &run)?;
-    Ok(Claimed { token, input, checkpoint, lifted, run })
+    Ok(Claimed { run, token, input, checkpoint, lifted })
 }
 
 /// The reasons of the last denial of the step at which the attempt before stopped.

@@ -2,10 +2,11 @@
 
 use crate::budget::{self, Facts};
 use crate::operations::app::App;
+use crate::operations::attention::ItemView;
 use crate::operations::error::OperationError;
 use crate::operations::roles::{Operation, Principal};
 use crate::runs::{AttemptState, NotPickedUp, Run, RunEvent, RunUsage, not_picked_up};
-use crate::state::State;
+use crate::state::{RunHolds, State};
 use crate::store::Page;
 use crate::vocabulary::{AgentId, Balance, BudgetId, RunId, ScheduleId, Unit};
 use jiff::{SignedDuration, Timestamp};
@@ -65,6 +66,8 @@ pub struct RunView {
     pub left: Vec<BudgetLeft>,
     /// How its waiting is explained.
     pub dispatching: Dispatching,
+    /// What needs an owner's decision about it, for those who may see that.
+    pub item: Option<ItemView>,
 }
 
 /// Runs that fit, newest first. The work of one call is bounded: a page may be short and still have a `next`.
@@ -126,12 +129,14 @@ pub(in crate::operations) fn visible(
 pub fn show_run(app: &App, principal: &Principal, id: &RunId) -> Result<RunView, OperationError> {
     let run = visible(app, principal, Operation::ReadRuns, id)?;
     let now = app.now();
+    let sees_items = principal.may(Operation::ReadAttention).is_ok();
     Ok(app.read(|state| {
         let holds = state.runs().holds_of(id);
-        let usage = holds.map(crate::state::RunHolds::usage).unwrap_or_default();
+        let usage = holds.map(RunHolds::usage).unwrap_or_default();
         let dispatching = dispatching(state, &run, app.clocks.worker_gone_s, now);
         let left = left(state, &run, now);
-        RunView { run: Arc::clone(&run), usage, left, dispatching }
+        let item = state.attention().about_run(id).filter(|_| sees_items).map(|item| ItemView::of(state, item, now));
+        RunView { run: Arc::clone(&run), usage, left, dispatching, item }
     }))
 }
 
@@ -140,7 +145,7 @@ fn dispatching(state: &State, run: &Run, gone_after_s: u32, now: Timestamp) -> D
     let queued = run.status() == AttemptState::Queued;
     let not_picked_up = queued.then(|| {
         let schedule = run.schedule.as_ref().and_then(|id| runs.schedule(id));
-        not_picked_up(run, schedule.map(|schedule| &**schedule), runs.workers_of(&run.agent), gone_after_s, now)
+        not_picked_up(run, schedule.map(AsRef::as_ref), runs.workers_of(&run.agent), gone_after_s, now)
     });
     let since = now.checked_sub(LATELY).unwrap_or(Timestamp::MIN);
     Dispatching { not_picked_up, others_moved: runs.moved_since(since, &run.id, MOST_MOVED) }
@@ -150,7 +155,7 @@ fn dispatching(state: &State, run: &Run, gone_after_s: u32, now: Timestamp) -> D
 fn left(state: &State, run: &Run, now: Timestamp) -> Vec<BudgetLeft> {
     let mut left = BTreeMap::new();
     let team = state.agent(&run.agent).and_then(|agent| agent.spec.team.as_ref());
-    for hold in state.runs().holds_of(&run.id).into_iter().flat_map(|holds| holds.iter()) {
+    for hold in state.runs().holds_of(&run.id).into_iter().flat_map(RunHolds::iter) {
         let Some(of) = &hold.run else { continue };
         for line in &hold.lines {
             let id = &line.account.budget;

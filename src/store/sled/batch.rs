@@ -185,6 +185,7 @@ pub(super) fn rehearsal(
 ) -> Vec<Result<AdmissionAnswer, Refusal>> {
     rehearse(state, asks, taken, &context(moment, 0, limits))
 }
+
 /// Commands for which something could not be read, by their place in the batch, and why.
 type Unread = HashMap<usize, Arc<str>>;
 
@@ -288,8 +289,8 @@ fn name(command: &Command) -> &'static str {
         Command::PublishPolicySet { .. } => "policy_set",
         Command::NoteSeed { .. } => "seed",
         Command::NoteClock { .. } => "clock",
-        Command::NoteJournal(_) => "journal",
         Command::Run(command) => command.name(),
+        Command::NoteJournal(_) => "journal",
         Command::Tick => "tick",
     }
 }

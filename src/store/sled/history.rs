@@ -285,11 +285,18 @@ impl History {
 
     /// The events of a run with these numbers, in order. One that was just decided may not be there yet.
     pub(super) fn run_events(&self, run: &RunId, from: u64, to: u64) -> Result<Vec<Arc<RunEvent>>, HistoryError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
         // memory first: what it lets go of meanwhile is in the database by then
         let mut found = self.run_events.read().between(run, from, to);
-        if from <= to && found.first_key_value().is_none_or(|(first, _)| *first > from) {
+        if found.first_key_value().is_none_or(|(first, _)| *first > from) {
             let upto = found.first_key_value().map_or(to, |(first, _)| first - 1);
             found.extend(self.older()?.run_events(run, from, upto).map_err(|error| failed(&error))?);
+        }
+        // numbers have no gaps: what is missing here is in a segment that the database behind does not have yet
+        if !found.contains_key(&from) && (!found.is_empty() || self.progress.is_behind()) {
+            return Err(HistoryError::Rebuilding);
         }
         Ok(found.into_values().collect())
     }

@@ -279,13 +279,11 @@ impl Index {
                 let Some(number) = rows::run_event_number(run, key).filter(|number| *number >= from) else {
                     return ControlFlow::Break(());
                 };
-                match serde_json::from_slice(row) {
-                    Ok(event) => found.insert(number, Arc::new(event)),
-                    Err(_) => {
-                        failed = Some(damaged());
-                        return ControlFlow::Break(());
-                    }
+                let Ok(event) = serde_json::from_slice(row) else {
+                    failed = Some(damaged());
+                    return ControlFlow::Break(());
                 };
+                found.insert(number, Arc::new(event));
                 ControlFlow::Continue(())
             })?;
             if failed.is_some() || found.contains_key(&from) {

@@ -122,11 +122,6 @@ pub(super) fn run_key(run: &RunId, step: Option<&StepName>) -> Vec<u8> {
     step.map_or_else(|| run.as_str().to_owned(), |step| format!("{run}\0{step}")).into_bytes()
 }
 
-/// What the keys of a budget's accounts begin with.
-pub(super) fn accounts_prefix(budget: &BudgetId) -> Vec<u8> {
-    format!("{budget}\0").into_bytes()
-}
-
 pub(super) fn run_event_key(run: &RunId, number: u64) -> Vec<u8> {
     [run.as_str().as_bytes(), b"\0", &number.to_be_bytes()].concat()
 }
@@ -135,6 +130,11 @@ pub(super) fn run_event_key(run: &RunId, number: u64) -> Vec<u8> {
 pub(super) fn run_event_number(run: &RunId, key: &[u8]) -> Option<u64> {
     let number = key.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"\0")?;
     Some(u64::from_be_bytes(number.try_into().ok()?))
+}
+
+/// What the keys of a budget's accounts begin with.
+pub(super) fn accounts_prefix(budget: &BudgetId) -> Vec<u8> {
+    format!("{budget}\0").into_bytes()
 }
 
 pub(super) fn account_key(key: &AccountKey) -> Vec<u8> {

@@ -246,7 +246,9 @@ impl<C: Core> Writer<C> {
         tracing::error!(%error, batch = self.commands.len(), "a batch could not be made durable; it was refused");
         metrics::counter!("tollgate_journal_failures_total").increment(1);
         let why: Arc<str> = error.to_string().into();
-        *self.shared.failure.lock() = self.journal.is_failed().then(|| Arc::clone(&why));
+        // no segment is open, or the next one could not be made: the next record has nowhere to go either
+        let failed = self.journal.is_failed() || matches!(error, JournalError::Failed(_));
+        *self.shared.failure.lock() = failed.then(|| Arc::clone(&why));
         self.refuse(&CommitFailure::NotDurable(why));
     }
 

@@ -1,8 +1,8 @@
 //! "What changed": what else was done around the moment when an item's trouble began.
 
-use super::app::App;
-use super::error::OperationError;
 use crate::attention::Item;
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
 use crate::store::AuditFilter;
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,15 +1,15 @@
 //! Re-checks: what still stands in the way of items that wait, as dry runs, oldest first, each against what those before
 //! it would take. An item turns `ready_to_retry` by this, or says what is still missing.
 
-use super::admit::{amounts, as_repeated, judge_as};
-use super::app::App;
-use super::error::OperationError;
-use super::recheck_causes::Why;
-use super::roles::Principal;
-use crate::admission::{Action, AdmissionAnswer, Decision, Entity, Kind, Request, RunRef};
+use super::causes::Why;
+use crate::admission::{Action, Decision, Entity, Kind, Request, RunRef};
 use crate::attention::{Item, ItemKind, Subject};
 use crate::budget::limit_in_force;
 use crate::decide::{Answer, Command, Envelope, ItemCommand, Rehearsed, Taken};
+use crate::operations::admit::{amounts, as_repeated, judge_as};
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::Principal;
 use crate::runs::{ConnectorStatus, Run};
 use crate::state::State;
 use crate::store::DecisionFilter;
@@ -48,7 +48,7 @@ pub async fn recheck(app: &Arc<App>, items: Vec<(Arc<Item>, Why)>) -> Result<Rec
     let mut rest = items.into_iter();
     loop {
         let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
-        if chunk.is_empty() {
+        if chunk.is_empty() || app.notices.is_closed() {
             return Ok(outcome);
         }
         outcome.looked_at += chunk.len();
@@ -64,7 +64,7 @@ pub async fn recheck(app: &Arc<App>, items: Vec<(Arc<Item>, Why)>) -> Result<Rec
             .collect();
         for reply in replies {
             // an item that has changed meanwhile is looked at again by what changed it
-            outcome.changed += usize::from(matches!(super::app::durable(reply.await), Ok(Answer::Item(_))));
+            outcome.changed += usize::from(matches!(crate::operations::app::durable(reply.await), Ok(Answer::Item(_))));
         }
     }
 }
@@ -77,8 +77,14 @@ fn look(app: &App, chunk: Vec<(Arc<Item>, Why)>, mut taken: Taken) -> (Vec<ItemC
     let mut answers = app.store.rehearse(&asks, &mut taken, now).into_iter();
     let mut commands = Vec::new();
     for Looked { item, why, own, ask } in looked {
-        let answer = ask.and_then(|_| answers.next());
-        let Some(still) = still_standing(&item, own, answer.map(Result::ok)) else { continue };
+        let said = match ask.and_then(|_| answers.next()) {
+            None if item.kind == ItemKind::BudgetAlert => Vec::new(),
+            Some(Ok(answer)) if answer.decision == Decision::Allow => Vec::new(),
+            Some(Ok(answer)) => answer.reasons,
+            // nobody can tell: the item stays as it is
+            None | Some(Err(_)) => continue,
+        };
+        let still = together(own, said);
         if item.rechecked(&still, now).is_some() {
             let (id, revision) = (item.id.clone(), item.revision);
             commands.push(ItemCommand::Rechecked { id, still, cause: why.to_owned(), revision });
@@ -97,22 +103,15 @@ fn prepared(app: &App, item: Arc<Item>, why: Why, now: Timestamp) -> Looked {
     Looked { item, why, own, ask: asked.map(|ask| Box::new(Rehearsed { ask, takes })) }
 }
 
-/// What stands in the way still; `None` where nobody can tell, so that the item stays as it is.
-fn still_standing(item: &Item, own: Vec<Reason>, answer: Option<Option<AdmissionAnswer>>) -> Option<Vec<Reason>> {
+/// What stands in the way by itself, and what the gate says besides.
+fn together(own: Vec<Reason>, said: Vec<Reason>) -> Vec<Reason> {
     let mut still = own;
-    match (answer, item.kind) {
-        (None, ItemKind::BudgetAlert) => {}
-        (None | Some(None), _) => return None,
-        (Some(Some(answer)), _) if answer.decision == Decision::Deny => {
-            let new = answer.reasons.into_iter().filter(|reason| {
-                !still.iter().any(|own| own.code == reason.code && own.remedy.target == reason.remedy.target)
-            });
-            let new: Vec<Reason> = new.collect();
-            still.extend(new);
+    for reason in said {
+        if !still.iter().any(|own| own.code == reason.code && own.remedy.target == reason.remedy.target) {
+            still.push(reason);
         }
-        (Some(Some(_)), _) => {}
     }
-    Some(still)
+    still
 }
 
 /// What stands in the way that the gate does not judge on a dry run: what the runtime reported, connectors, and a limit

@@ -1,10 +1,10 @@
 //! What another Command Center is told: reading the record of it, and noting what became of each try.
 
-use super::app::App;
-use super::error::OperationError;
-use super::roles::{Operation, Principal};
 use crate::attention::Delivery;
 use crate::decide::Command;
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::{Operation, Principal};
 use std::sync::Arc;
 
 /// The deliveries that are still tried, and the last ones that are over.

@@ -1,10 +1,10 @@
 //! What happens, as it happens, for those who watch: notices of runs, their events, items and decisions, numbered by
 //! their place in the journal. The last ones are kept, so that who comes back goes on where they left.
 
-use super::app::App;
-use super::error::OperationError;
-use super::roles::{Operation, Principal};
 use crate::admission::Decision;
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::{Operation, Principal};
 use crate::state::Effect;
 use crate::store::Committed;
 use crate::vocabulary::{AgentId, RunId};
@@ -191,6 +191,17 @@ impl Notices {
         self.closed.send_replace(true);
     }
 
+    /// Whether the daemon stops.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Comes back when the daemon stops.
+    pub async fn until_closed(&self) {
+        // it cannot be gone while it is borrowed
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
     fn watch(&self, filter: NoticeFilter, last: Option<NoticeId>) -> Watching {
         let kept = self.kept.lock();
         let missed = last.is_some_and(|last| last < kept.complete_behind);
@@ -264,7 +275,7 @@ mod tests {
     }
 
     fn id(text: &str) -> Option<NoticeId> {
-        Some(text.parse().unwrap())
+        text.parse().ok()
     }
 
     #[test]

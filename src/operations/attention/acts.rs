@@ -1,10 +1,10 @@
 //! What operators do to items: one at a time, or the same to many, by a frozen list.
 
-use super::app::App;
-use super::error::OperationError;
-use super::roles::{Operation, Principal};
 use crate::attention::{Act, Item};
 use crate::decide::{Answer, Command, Envelope, ItemCommand, Refusal};
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::{Operation, Principal};
 use crate::vocabulary::ItemId;
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ pub async fn act_on_items(
     }
     let mut answers = Vec::with_capacity(replies.len());
     for (id, reply) in replies {
-        let outcome = match super::app::durable(reply.await) {
+        let outcome = match crate::operations::app::durable(reply.await) {
             Ok(Answer::Item(item)) => Ok(item),
             Ok(other) => Err(OperationError::Internal(format!("an act on an item answered {other:?}"))),
             Err(OperationError::Refused(Refusal::Revision { .. })) => {

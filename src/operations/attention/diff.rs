@@ -1,12 +1,12 @@
 //! What two attempts at a run have in common, and what not.
 
-use super::app::App;
-use super::attention_changed::{Changed, changed_between};
-use super::error::OperationError;
-use super::roles::Operation;
-use super::roles::Principal;
-use super::runs::visible;
+use super::changed::{Changed, changed_between};
 use crate::attention::{Classified, Classifier, Fingerprint};
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::Operation;
+use crate::operations::roles::Principal;
+use crate::operations::runs::visible;
 use crate::runs::{Attempt, Run, RunError};
 use crate::state::State;
 use crate::vocabulary::{RunId, StepName};

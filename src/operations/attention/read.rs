@@ -1,10 +1,10 @@
 //! Reading Command Center: lists, one item, groups, and the headline.
 
-use super::app::App;
-use super::attention_changed::{Changed, changed_around};
-use super::error::OperationError;
-use super::roles::{Operation, Principal};
+use super::changed::{Changed, changed_around};
 use crate::attention::{Class, Fingerprint, Group, GroupBy, Item, ItemKind, ItemState, groups};
+use crate::operations::app::App;
+use crate::operations::error::OperationError;
+use crate::operations::roles::{Operation, Principal};
 use crate::state::State;
 use crate::store::Page;
 use crate::vocabulary::{AgentId, ItemId, RunId};
@@ -90,7 +90,8 @@ pub struct ItemView {
 }
 
 impl ItemView {
-    fn of(state: &State, item: &Arc<Item>, now: Timestamp) -> Self {
+    /// At the moment of reading.
+    pub(in crate::operations) fn of(state: &State, item: &Arc<Item>, now: Timestamp) -> Self {
         let agent = item.place.agent.as_ref().and_then(|agent| state.agent(agent));
         let contact = agent.and_then(|agent| agent.spec.escalation_contact.clone());
         Self { item: Arc::clone(item), contact, now }
