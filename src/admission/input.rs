@@ -2,10 +2,14 @@
 
 use super::request::{Kind, Request};
 use crate::registry::{Agent, Mode};
-use crate::vocabulary::{AgentId, Balance, BudgetId, Unit};
+use crate::vocabulary::{
+    ActionName, AgentId, Amount, Balance, BudgetId, EntityId, EntityType, RunId, StepName, TeamId, Unit,
+};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// What a policy may know of a matching budget. Advice as of `as_of`: the binding check is the hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,57 +58,116 @@ pub struct InputParts<'a> {
 }
 
 /// The document. `entity` and `run` are absent where the request has none.
-pub fn input_document(parts: &InputParts<'_>) -> Value {
+pub fn input_document(parts: &InputParts<'_>) -> serde_json::Result<Box<RawValue>> {
     let request = parts.request;
-    let mut input = Map::new();
-    let kind = match request.kind {
-        Kind::Action => "action",
-        Kind::Retry => "retry",
-    };
-    input.insert("kind".to_owned(), kind.into());
-    input.insert("agent".to_owned(), agent_document(&request.agent, parts.agent, parts.now));
-    input.insert("action".to_owned(), json!({"name": request.action.name, "properties": request.action.properties}));
-    if let Some(entity) = &request.entity {
-        input.insert(
-            "entity".to_owned(),
-            json!({"type": entity.kind, "id": entity.id, "properties": entity.properties}),
-        );
-    }
-    if let Some(run) = &request.run {
-        input.insert(
-            "run".to_owned(),
-            json!({"id": run.id, "attempt": run.attempt, "step": run.step, "same_step_failures": parts.same_step_failures}),
-        );
-    }
-    let estimate: Vec<Value> =
-        request.estimate.iter().map(|(unit, amount)| json!({"unit": unit, "amount": amount})).collect();
-    input.insert("estimate".to_owned(), estimate.into());
-    input.insert("budgets".to_owned(), json!(parts.budgets));
-    input.insert("connectors".to_owned(), json!(parts.connectors));
-    let ns = i64::try_from(parts.now.as_nanosecond()).unwrap_or(i64::MAX);
-    input.insert("now".to_owned(), json!({"rfc3339": parts.now, "ns": ns}));
-    input.insert("context".to_owned(), Value::Object(request.context.clone()));
-    Value::Object(input)
+    to_raw_value(&Document {
+        action: ActionPart { name: &request.action.name, properties: &request.action.properties },
+        agent: agent_part(&request.agent, parts.agent, parts.now),
+        budgets: parts.budgets,
+        connectors: parts.connectors,
+        context: &request.context,
+        entity: request.entity.as_ref().map(|entity| EntityPart {
+            id: &entity.id,
+            properties: &entity.properties,
+            kind: &entity.kind,
+        }),
+        estimate: request.estimate.iter().map(|(unit, amount)| EstimatePart { amount, unit }).collect(),
+        kind: match request.kind {
+            Kind::Action => "action",
+            Kind::Retry => "retry",
+        },
+        now: NowPart { ns: i64::try_from(parts.now.as_nanosecond()).unwrap_or(i64::MAX), rfc3339: parts.now },
+        run: request.run.as_ref().map(|run| RunPart {
+            attempt: run.attempt,
+            id: &run.id,
+            same_step_failures: parts.same_step_failures,
+            step: run.step.as_ref(),
+        }),
+    })
 }
 
-fn agent_document(id: &AgentId, record: Option<&Agent>, now: Timestamp) -> Value {
+// The document is written once, as text: it is read by the policy's engine and kept in the journal as it is. Fields are in
+// the order of their names, as they have been recorded from the first version on.
+
+#[derive(Serialize)]
+struct Document<'a> {
+    action: ActionPart<'a>,
+    agent: AgentPart<'a>,
+    budgets: &'a [BudgetAdvice],
+    connectors: &'a [ConnectorAdvice],
+    context: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<EntityPart<'a>>,
+    estimate: Vec<EstimatePart<'a>>,
+    kind: &'static str,
+    now: NowPart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct ActionPart<'a> {
+    name: &'a ActionName,
+    properties: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct EntityPart<'a> {
+    id: &'a EntityId,
+    properties: &'a Map<String, Value>,
+    #[serde(rename = "type")]
+    kind: &'a EntityType,
+}
+
+#[derive(Serialize)]
+struct EstimatePart<'a> {
+    amount: &'a Amount,
+    unit: &'a Unit,
+}
+
+#[derive(Serialize)]
+struct NowPart {
+    ns: i64,
+    rfc3339: Timestamp,
+}
+
+#[derive(Serialize)]
+struct RunPart<'a> {
+    attempt: u32,
+    id: &'a RunId,
+    same_step_failures: u32,
+    step: Option<&'a StepName>,
+}
+
+#[derive(Serialize)]
+struct AgentPart<'a> {
+    id: &'a AgentId,
+    labels: &'a BTreeMap<String, String>,
+    mode: &'static str,
+    /// Absent for an agent that is not registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Option<&'a str>>,
+    registered: bool,
+    team: Option<&'a TeamId>,
+}
+
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+fn agent_part<'a>(id: &'a AgentId, record: Option<&'a Agent>, now: Timestamp) -> AgentPart<'a> {
     match record {
-        None => json!({"id": id, "registered": false, "team": null, "labels": {}, "mode": "enforce"}),
-        Some(agent) => {
-            let mode = match agent.mode_at(now) {
+        None => AgentPart { id, labels: &NO_LABELS, mode: "enforce", owner: None, registered: false, team: None },
+        Some(agent) => AgentPart {
+            id,
+            labels: &agent.spec.labels,
+            mode: match agent.mode_at(now) {
                 Mode::Enforce => "enforce",
                 Mode::Observe => "observe",
                 Mode::Paused => "paused",
-            };
-            json!({
-                "id": id,
-                "registered": true,
-                "team": agent.spec.team,
-                "labels": agent.spec.labels,
-                "owner": agent.spec.owner,
-                "mode": mode,
-            })
-        }
+            },
+            owner: Some(agent.spec.owner.as_deref()),
+            registered: true,
+            team: agent.spec.team.as_ref(),
+        },
     }
 }
 

@@ -211,25 +211,33 @@ fn judge_once(app: &App, request: &Request, body: String) -> Result<Admit, Opera
 pub(super) fn judge_as(app: &App, request: Request, body: String) -> Result<Admit, OperationError> {
     let now = app.guard.now()?;
     let known = app.read(|state| known(state, &request, now)).ok_or_else(no_policy)?;
-    let mut input = input_document(&InputParts {
+    let unreadable = |error: serde_json::Error| OperationError::Internal(error.to_string());
+    let input = input_document(&InputParts {
         request: &request,
         agent: known.agent.as_deref(),
         budgets: &known.budgets,
         same_step_failures: known.same_step_failures,
         connectors: &known.connectors,
         now,
-    });
+    })
+    .map_err(unreadable)?;
     let mut verdict = verdict(app, &request, &known, &input, now)?;
-    let masked = mask(app, &known).apply(&mut input, &app.mask_key);
-    masked.outcome(&mut verdict.reasons, &mut verdict.warnings);
-    let input = to_raw_value(&input).map_err(|error| OperationError::Internal(error.to_string()))?;
+    let mask = mask(app, &known);
+    let (input, replayable) = if mask.pointers.is_empty() {
+        (input, true)
+    } else {
+        let mut document: Value = serde_json::from_str(input.get()).map_err(unreadable)?;
+        let masked = mask.apply(&mut document, &app.mask_key);
+        masked.outcome(&mut verdict.reasons, &mut verdict.warnings);
+        (to_raw_value(&document).map_err(unreadable)?, !masked.any())
+    };
     let judged = Judged {
         policy_set: known.policy_set,
         agent_revision: known.agent_revision,
         entity_type_revision: known.entity_type_revision,
         policy_profile: known.agent.as_ref().and_then(|agent| agent.spec.policy_profile.clone()),
     };
-    Ok(Admit { request, body, judged, verdict, input, replayable: !masked.any() })
+    Ok(Admit { request, body, judged, verdict, input, replayable })
 }
 
 fn no_policy() -> OperationError {
@@ -290,7 +298,7 @@ fn verdict(
     app: &App,
     request: &Request,
     known: &Known,
-    input: &Value,
+    input: &RawValue,
     now: Timestamp,
 ) -> Result<PolicyVerdict, OperationError> {
     let span = tracing::debug_span!("policy", agent = %request.agent);
@@ -300,7 +308,7 @@ fn verdict(
         entity_type: request.entity.as_ref().map(|entity| entity.kind.as_str()),
     };
     // A set that was taken back between the read and this is as stale as one that was replaced.
-    let outcome = app.policy.judge(&known.policy_set, &layers, input, now).ok_or(OperationError::Stale)?;
+    let outcome = app.policy.judge(&known.policy_set, &layers, input.get(), now).ok_or(OperationError::Stale)?;
     for alarm in app.policy.take_alarms() {
         metrics::counter!("tollgate_engine_alarms_total").increment(1);
         tracing::error!(target: "tollgate::policy", alarm, "a layer lost the trust in the faster engine; the interpreter runs it");

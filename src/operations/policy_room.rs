@@ -111,7 +111,7 @@ impl PolicyRoom {
     }
 
     /// Judges an input by the set of that digest; `None` if it is not here (any more).
-    pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &Value, now: Timestamp) -> Option<Outcome> {
+    pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &str, now: Timestamp) -> Option<Outcome> {
         WORKER.with_borrow_mut(|worker| {
             if worker.room != self.id {
                 *worker = Worker { room: self.id, set: None, engines: Engines::default() };
@@ -120,7 +120,7 @@ impl PolicyRoom {
                 worker.set = Some(self.set(digest)?);
             }
             let set = worker.set.as_ref()?;
-            Some(worker.engines.evaluate(set, layers, input, &self.conditions(now)))
+            Some(worker.engines.evaluate_text(set, layers, input, &self.conditions(now)))
         })
     }
 

@@ -59,9 +59,22 @@ impl Outcome {
     }
 }
 
-/// After a timeout by the wall clock with little work done, the machine was busy: the layer is asked again, and the
-/// wall is moved this much further out each time.
-const WALL_FACTORS: [u32; 3] = [1, 8, 40];
+/// How often a layer is asked, if the machine was too busy to let it work.
+const TRIES: usize = 3;
+/// The most that the wall is moved out for a busy machine.
+const WIDEST_WALL: f64 = 40.0;
+
+/// Whether a layer that ran into the wall had most of its time all the same: it worked, and did not wait.
+fn worked(used: Duration, limit: Duration) -> bool {
+    used.as_secs_f64() > limit.as_secs_f64() * 0.8
+}
+
+/// The wall of the next try: as much further out as the machine was busy, so that a layer that goes on for ever gets little
+/// more than its limit.
+fn wider(wall: Duration, used: Duration) -> Duration {
+    let busy = wall.as_secs_f64() / used.as_secs_f64().max(wall.as_secs_f64() / WIDEST_WALL);
+    wall.mul_f64(busy.clamp(1.0, WIDEST_WALL) * 1.25)
+}
 
 /// One answer of the RVM in so many is judged by the interpreter too.
 const SAMPLE: u32 = 512;
@@ -75,12 +88,39 @@ impl Engines {
         input: &serde_json::Value,
         conditions: &Conditions<'_>,
     ) -> Outcome {
+        self.evaluate_value(set, layers, &to_rego(input), conditions)
+    }
+
+    /// The same for an input that is written already.
+    pub fn evaluate_text(
+        &mut self,
+        set: &PolicySet,
+        layers: &Layers<'_>,
+        input: &str,
+        conditions: &Conditions<'_>,
+    ) -> Outcome {
+        match serde_json::from_str(input) {
+            Ok(input) => self.evaluate_value(set, layers, &input, conditions),
+            Err(error) => {
+                let message = format!("The input cannot be read: {error}.");
+                let reason = Reason::of(Code::PolicyError, message, "policy:base.rego");
+                Outcome { reasons: vec![reason], ..Outcome::default() }
+            }
+        }
+    }
+
+    fn evaluate_value(
+        &mut self,
+        set: &PolicySet,
+        layers: &Layers<'_>,
+        input: &Value,
+        conditions: &Conditions<'_>,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
-        let input = to_rego(input);
         let started = conditions.clock.cpu();
         for (id, must_say) in applying(layers) {
             match set.layer(&id) {
-                Some(layer) => self.layer(set, layer, must_say, &input, conditions, &mut outcome),
+                Some(layer) => self.layer(set, layer, must_say, input, conditions, &mut outcome),
                 None => outcome.reasons.push(missing(&id)),
             }
         }
@@ -156,14 +196,15 @@ impl Engines {
             return answer;
         }
         let limit = conditions.limits.time;
-        for factor in WALL_FACTORS {
+        let mut wall = limit;
+        for _ in 0..TRIES {
             // an engine that is not put back is dropped: after a failure its state is not to be trusted
             let mut compiled = self
                 .take(set, layer, Purpose::Decide)
                 .map_err(|error| error_reason(layer, &super::syntax::message(&error.to_string()), None))?;
             compiled.about(input, nanoseconds(conditions.now));
             let started = conditions.clock.cpu();
-            let answer = Answer::ask(&mut compiled, must_say, limit.saturating_mul(factor));
+            let answer = Answer::ask(&mut compiled, must_say, wall);
             let used = conditions.clock.cpu().saturating_sub(started);
             match answer {
                 Ok(answer) if used <= limit => {
@@ -171,7 +212,7 @@ impl Engines {
                     conditions.quarantine.well(&layer.digest, conditions.now);
                     return Ok(answer);
                 }
-                Err(Failure::Time) if used <= limit => {} // waited, not worked: once more, with a wider wall
+                Err(Failure::Time) if !worked(used, limit) => wall = wider(wall, used).min(limit.mul_f64(WIDEST_WALL)),
                 Ok(_) | Err(Failure::Time) => {
                     conditions.quarantine.hit(&layer.digest, conditions.now, conditions.limits);
                     return Err(time_reason(layer, limit));
@@ -218,7 +259,7 @@ impl Engines {
                 self.by_machine = self.by_machine.wrapping_add(1);
                 if self.by_machine.is_multiple_of(SAMPLE) {
                     compiled.about(input, nanoseconds(conditions.now));
-                    let wanted = compiled.ask(&compile::gathered_name(must_say), limit.saturating_mul(WALL_FACTORS[2]));
+                    let wanted = compiled.ask(&compile::gathered_name(must_say), limit.mul_f64(WIDEST_WALL));
                     let same = match wanted {
                         Ok(wanted) => wanted == value,
                         // too busy to tell
@@ -236,7 +277,7 @@ impl Engines {
                 Some(Ok(Answer::of(&value)))
             }
             // it waited, and did not work: the interpreter asks again with a wider wall
-            Err(Failure::Time) if used <= limit => None,
+            Err(Failure::Time) if !worked(used, limit) => None,
             Ok(_) | Err(Failure::Time) => {
                 conditions.quarantine.hit(&layer.digest, conditions.now, conditions.limits);
                 Some(Err(time_reason(layer, limit)))

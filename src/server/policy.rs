@@ -8,6 +8,7 @@ use crate::store::Store;
 use anyhow::bail;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -65,7 +66,9 @@ pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
                 // a daemon that ends meanwhile is not kept
                 drop(app);
                 comparison.run(&recorded);
-                std::thread::sleep(PAUSE);
+                if changes.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
             }
         }
     })?;

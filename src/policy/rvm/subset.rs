@@ -37,13 +37,11 @@ pub(in crate::policy) fn of_module(module: &Module) -> Found {
 }
 
 fn simple_name(rule: &Rule) -> Option<String> {
-    let refr = match rule {
-        Rule::Default { refr, .. } => refr,
-        Rule::Spec {
-            head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. },
-            ..
-        } => refr,
-    };
+    let (Rule::Default { refr, .. }
+    | Rule::Spec {
+        head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. },
+        ..
+    }) = rule;
     match refr.as_ref() {
         Expr::Var { span, .. } => Some(span.text().to_owned()),
         _ => None,
