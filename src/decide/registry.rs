@@ -114,7 +114,7 @@ fn put_entity_type(
     actor: &Actor,
     ctx: &Context<'_>,
 ) -> Result<Answer, Refusal> {
-    spec.validate().map_err(|error| Refusal::Invalid { pointer: "/schema".to_owned(), message: error.to_string() })?;
+    spec.validate().map_err(|error| Refusal::Invalid { pointer: error.pointer(), message: error.to_string() })?;
     let old = draft.state().entity_type(name).cloned();
     if let Some(old) = &old
         && old.spec == *spec

@@ -4,6 +4,7 @@
 mod agent;
 mod api_key;
 mod entity_type;
+mod masks;
 mod pause;
 
 pub use agent::{Agent, AgentSpec, Mode, ModeSpec, ObserveWindow};

@@ -136,7 +136,6 @@ impl RequestBody for EntityTypeBody {}
 impl EntityTypeBody {
     /// The specification, or every field at fault.
     pub fn spec(self) -> Result<EntityTypeSpec, Problem> {
-        use crate::registry::SchemaError;
         let mut check = Check::new("");
         if let Some(description) = &self.description {
             check.text("/description", description, LONGEST_TEXT);
@@ -144,8 +143,7 @@ impl EntityTypeBody {
         let Self { description, schema, link_template } = self;
         let spec = EntityTypeSpec { description, schema, link_template };
         if let Err(error) = spec.validate() {
-            let pointer = if error == SchemaError::Link { "/link_template" } else { "/schema" };
-            check.fault(pointer, error);
+            check.fault(error.pointer(), error);
         }
         check.finish(Some(spec))
     }
