@@ -52,8 +52,16 @@ pub struct Mask {
 /// What was masked in one request.
 #[derive(Clone, Debug, Default)]
 pub struct Masked {
-    /// Clear text and what stands for it, longest first.
-    replaced: Vec<(String, String)>,
+    replaced: Vec<Replaced>,
+}
+
+/// A clear text and what stands for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Replaced {
+    clear: String,
+    digest: String,
+    /// It is a key below a masked value.
+    key: bool,
 }
 
 impl Mask {
@@ -70,25 +78,54 @@ impl Mask {
                 *value = Value::String(digest);
             }
         }
-        replaced.sort_by(|a: &(String, String), b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        replaced.sort_unstable();
         replaced.dedup();
         Masked { replaced }
     }
 }
 
-/// Texts and numbers below a masked value: any of them may turn up in a rule's message.
-fn collect_leaves(value: &Value, key: &MaskKey, found: &mut Vec<(String, String)>) {
+/// Texts, keys and numbers below a masked value: any of them may turn up in a rule's message.
+fn collect_leaves(value: &Value, key: &MaskKey, found: &mut Vec<Replaced>) {
     match value {
-        Value::String(text) if !text.is_empty() => {
-            found.push((text.clone(), format!("masked:{}", &key.digest(value.to_string().as_bytes())[..32])));
-        }
-        Value::Number(number) => {
-            found.push((number.to_string(), format!("masked:{}", &key.digest(value.to_string().as_bytes())[..32])));
-        }
+        Value::String(text) => collect_text(text, false, key, found),
+        Value::Number(number) => collect(number.to_string(), value, false, key, found),
         Value::Array(items) => items.iter().for_each(|item| collect_leaves(item, key, found)),
-        Value::Object(map) => map.values().for_each(|item| collect_leaves(item, key, found)),
+        Value::Object(map) => {
+            for (name, inner) in map {
+                collect_text(name, true, key, found);
+                collect_leaves(inner, key, found);
+            }
+        }
         _ => {}
     }
+}
+
+/// A text as it is, and as it is spelt inside a JSON document.
+fn collect_text(text: &str, is_key: bool, key: &MaskKey, found: &mut Vec<Replaced>) {
+    if text.is_empty() {
+        return;
+    }
+    let value = Value::String(text.to_owned());
+    let quoted = value.to_string();
+    let escaped = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+    if escaped != text {
+        collect(escaped.to_owned(), &value, is_key, key, found);
+    }
+    collect(text.to_owned(), &value, is_key, key, found);
+}
+
+fn collect(clear: String, value: &Value, is_key: bool, key: &MaskKey, found: &mut Vec<Replaced>) {
+    let digest = format!("masked:{}", &key.digest(value.to_string().as_bytes())[..32]);
+    found.push(Replaced { clear, digest, key: is_key });
+}
+
+/// Where in a text something masked lies.
+struct Place<'m> {
+    start: usize,
+    end: usize,
+    /// How long the longest masked text in it is, and what stands for that.
+    longest: usize,
+    digest: &'m str,
 }
 
 impl Masked {
@@ -97,36 +134,50 @@ impl Masked {
         !self.replaced.is_empty()
     }
 
-    /// The text with every masked value replaced.
+    /// The text with every masked value, and every key below one, replaced.
     pub fn text(&self, text: &mut String) {
-        for (clear, digest) in &self.replaced {
-            if text.contains(clear.as_str()) {
-                *text = text.replace(clear.as_str(), digest);
-            }
-        }
+        self.replace(text, true);
+    }
+
+    /// The same for a code, which programs go by: keys, which are mostly names of fields, stay.
+    pub fn code(&self, code: &mut String) {
+        self.replace(code, false);
     }
 
     /// Every text inside a JSON value.
     pub fn value(&self, value: &mut Value) {
+        self.walk(value, true);
+    }
+
+    /// The same for a document whose own fields may be called as those below a masked value: keys stay.
+    pub fn document(&self, document: &mut Value) {
+        self.walk(document, false);
+    }
+
+    fn walk(&self, value: &mut Value, keys: bool) {
         match value {
-            Value::String(text) => self.text(text),
+            Value::String(text) => self.replace(text, keys),
             Value::Number(number) => {
                 let shown = number.to_string();
-                if let Some((_, digest)) = self.replaced.iter().find(|(clear, _)| *clear == shown) {
-                    *value = Value::String(digest.clone());
+                if let Some(found) = self.replaced.iter().find(|one| one.clear == shown && (keys || !one.key)) {
+                    *value = Value::String(found.digest.clone());
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item, keys)),
             Value::Object(map) => {
                 let entries = std::mem::take(map);
                 for (mut key, mut inner) in entries {
-                    self.text(&mut key);
-                    self.value(&mut inner);
+                    self.replace(&mut key, keys);
+                    self.walk(&mut inner, keys);
                     map.insert(key, inner);
                 }
             }
             _ => {}
         }
+    }
+
+    fn replace(&self, text: &mut String, keys: bool) {
+        replace(text, self.replaced.iter().filter(|one| keys || !one.key));
     }
 
     /// A policy's reasons and warnings.
@@ -135,7 +186,7 @@ impl Masked {
             return;
         }
         for reason in reasons {
-            self.text(&mut reason.code);
+            self.code(&mut reason.code);
             self.text(&mut reason.message);
             if let Some(target) = &mut reason.remedy.target {
                 self.text(target);
@@ -148,12 +199,39 @@ impl Masked {
             }
         }
         for warning in warnings {
-            self.text(&mut warning.code);
+            self.code(&mut warning.code);
             self.text(&mut warning.message);
             if let Some(details) = &mut warning.details {
                 self.value(details);
             }
         }
+    }
+}
+
+/// Replaces each of them. Where they overlap, what they cover together is replaced as one.
+fn replace<'m>(text: &mut String, replaced: impl Iterator<Item = &'m Replaced>) {
+    let mut found: Vec<Place<'m>> = replaced
+        .flat_map(|one| {
+            let (longest, digest) = (one.clear.len(), one.digest.as_str());
+            let starts = text.match_indices(one.clear.as_str()).map(|(start, _)| start);
+            starts.map(move |start| Place { start, end: start + longest, longest, digest }).collect::<Vec<_>>()
+        })
+        .collect();
+    found.sort_by_key(|place| (place.start, std::cmp::Reverse(place.end)));
+    let mut places: Vec<Place<'m>> = Vec::with_capacity(found.len());
+    for place in found {
+        match places.last_mut() {
+            Some(last) if place.start < last.end => {
+                last.end = last.end.max(place.end);
+                if place.longest > last.longest {
+                    (last.longest, last.digest) = (place.longest, place.digest);
+                }
+            }
+            _ => places.push(place),
+        }
+    }
+    for place in places.iter().rev() {
+        text.replace_range(place.start..place.end, place.digest);
     }
 }
 
@@ -189,6 +267,41 @@ mod tests {
         let mut details = json!({"Mia": [4111, "Mia paid"]});
         masked.value(&mut details);
         assert!(!details.to_string().contains("Mia") && !details.to_string().contains("4111"), "{details}");
+    }
+
+    #[test]
+    fn a_value_goes_in_its_json_spelling_too() {
+        let mask = Mask { pointers: vec!["/context/token".into()] };
+        let mut document = json!({"context": {"token": "SEC\"RET\\tok\n1"}});
+        let masked = mask.apply(&mut document, &key());
+        let mut message = format!("{} and {}", json!({"token": "SEC\"RET\\tok\n1"}), "SEC\"RET\\tok\n1");
+        masked.text(&mut message);
+        let digest = document["context"]["token"].as_str().unwrap();
+        assert_eq!(message, format!("{{\"token\":\"{digest}\"}} and {digest}"), "both under the value's own digest");
+    }
+
+    #[test]
+    fn keys_below_a_masked_value_go_from_messages_and_stay_in_codes() {
+        let mask = Mask { pointers: vec!["/entity/properties/cards".into()] };
+        let mut document = json!({"entity": {"properties": {"cards": {"DE02 \"1203": {"holder": true}}}}});
+        let masked = mask.apply(&mut document, &key());
+        let mut details = json!({"DE02 \"1203": "holder of DE02 \\\"1203"});
+        masked.value(&mut details);
+        assert!(!details.to_string().contains("1203"), "{details}");
+        let mut code = "no_holder".to_owned();
+        masked.code(&mut code);
+        assert_eq!(code, "no_holder");
+    }
+
+    #[test]
+    fn what_overlaps_is_replaced_as_one_and_digests_are_left_alone() {
+        let mask = Mask { pointers: vec!["/context/all".into()] };
+        let mut document = json!({"context": {"all": ["abcd", "cdefgh", "a", "e"]}});
+        let masked = mask.apply(&mut document, &key());
+        let mut message = "xabcdefghx a".to_owned();
+        masked.text(&mut message);
+        let digest = |text: &str| format!("masked:{}", &key().digest(json!(text).to_string().as_bytes())[..32]);
+        assert_eq!(message, format!("x{}x {}", digest("cdefgh"), digest("a")));
     }
 
     #[test]

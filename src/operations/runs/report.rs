@@ -126,9 +126,14 @@ fn mask(app: &App, reported: &mut Reported, known: Option<&EntityType>) {
     if !masked.any() {
         return;
     }
-    masked.value(&mut reported.data);
+    masked.document(&mut reported.data);
+    for free in ["/error/message", "/error/details", "/title", "/checkpoint/note", "/artifact/name"] {
+        if let Some(told) = reported.data.pointer_mut(free) {
+            masked.value(told);
+        }
+    }
     let error = |error: &mut RunError| {
-        masked.text(&mut error.code);
+        masked.code(&mut error.code);
         masked.text(&mut error.message);
         if let Some(details) = &mut error.details {
             masked.value(details);
