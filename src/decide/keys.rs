@@ -1,7 +1,7 @@
 //! API keys: made and revoked.
 
 use super::command::{Answer, Context, KeyCommand, Refusal};
-use crate::registry::{Actor, ApiKey};
+use crate::registry::{Actor, ApiKey, Role};
 use crate::state::{Draft, Effect, Entry};
 use std::sync::Arc;
 
@@ -37,6 +37,11 @@ pub(super) fn change(
             if old.revoked_at.is_some() {
                 return Ok(Answer::ApiKey(Arc::clone(old)));
             }
+            let opens = |key: &ApiKey| key.revoked_at.is_none() && key.roles.contains(&Role::Admin);
+            if opens(old) && !draft.state().api_keys().any(|key| key.id != *id && opens(key)) {
+                let why = "this is the last admin key: without it nobody could make another; make that one first";
+                return Err(Refusal::Over(why.to_owned()));
+            }
             ("key.revoke", ApiKey { revoked_at: Some(ctx.now), ..(**old).clone() })
         }
     };
@@ -50,4 +55,32 @@ pub(super) fn change(
         effects: vec![Effect::ApiKey(Arc::clone(&key))],
     });
     Ok(Answer::ApiKey(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gate_tests::Gate;
+    use super::super::{Command, NewKey};
+    use super::*;
+
+    #[test]
+    fn the_last_admin_key_is_not_revoked() {
+        let mut gate = Gate::new("2026-11-23T12:00:00Z");
+        let new = |id: &str, role| NewKey {
+            id: id.parse().unwrap(),
+            holder: "Mia".to_owned(),
+            roles: vec![role],
+            agents: None,
+            sha256: format!("sha of {id}"),
+        };
+        let revoke = |id: &str| Command::Key(KeyCommand::Revoke(id.parse().unwrap()));
+        gate.one(Command::Key(KeyCommand::Create(new("first", Role::Admin)))).unwrap();
+        gate.one(Command::Key(KeyCommand::Create(new("reader", Role::Auditor)))).unwrap();
+        assert!(matches!(gate.one(revoke("first")), Err(Refusal::Over(_))));
+        gate.one(revoke("reader")).unwrap();
+        gate.one(Command::Key(KeyCommand::Create(new("second", Role::Admin)))).unwrap();
+        gate.one(revoke("first")).unwrap();
+        gate.one(revoke("first")).unwrap();
+        assert!(matches!(gate.one(revoke("second")), Err(Refusal::Over(_))), "a revoked one does not count");
+    }
 }
