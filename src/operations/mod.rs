@@ -47,4 +47,4 @@ pub use runs::{
     workers,
 };
 pub use schemas::Schemas;
-pub use secret::{SHORTEST_SECRET, Secret, SecretError, sha256};
+pub use secret::{LONGEST_SECRET, SHORTEST_SECRET, Secret, SecretError, sha256};

@@ -8,6 +8,9 @@ use std::fmt;
 /// The shortest secret that an admin may choose by hand (`TOLLGATE_ADMIN_KEY`), in characters.
 pub const SHORTEST_SECRET: usize = 32;
 
+/// The longest secret that a request may send, in characters.
+pub const LONGEST_SECRET: usize = 1_024;
+
 /// A key's secret. It does not print itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -18,6 +21,9 @@ pub enum SecretError {
     /// Too short.
     #[error("must be {SHORTEST_SECRET} characters or more")]
     TooShort,
+    /// No request with it would be heard.
+    #[error("must be at most {LONGEST_SECRET} characters long: requests with a longer one are refused")]
+    TooLong,
     /// It could not be sent in a header.
     #[error("must hold only letters, digits and signs of ASCII, without spaces")]
     Character,
@@ -38,6 +44,9 @@ impl Secret {
     pub fn chosen(text: &str) -> Result<Self, SecretError> {
         if text.chars().count() < SHORTEST_SECRET {
             return Err(SecretError::TooShort);
+        }
+        if text.len() > LONGEST_SECRET {
+            return Err(SecretError::TooLong);
         }
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Character);
@@ -92,6 +101,8 @@ mod tests {
         for (text, outcome) in [
             ("0123456789abcdef0123456789abcdef", Ok(())),
             ("0123456789abcdef0123456789abcde", Err(SecretError::TooShort)),
+            (&"x".repeat(LONGEST_SECRET), Ok(())),
+            (&"x".repeat(LONGEST_SECRET + 1), Err(SecretError::TooLong)),
             ("0123456789abcdef 0123456789abcdef", Err(SecretError::Character)),
             ("ööööööööööööööööööööööööööööööööö", Err(SecretError::Character)),
         ] {
