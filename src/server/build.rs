@@ -110,7 +110,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         guard,
         schemas: Schemas::default(),
         mask: options.config.mask(),
-        mask_key: mask_key(&options.state)?,
+        mask_key: mask_key(&options.state, recovery.records)?,
         dispatch: Notify::new(),
         clocks: options.config.runs.clone(),
         classifier,
@@ -228,7 +228,7 @@ fn tell_recovery(recovery: &Recovery) {
 
 /// The key that masked values are digested with: made at the first start, kept where only its owner can read it. A changed
 /// byte of it would quietly make every idempotency key another's, so the file carries a checksum.
-fn mask_key(state: &Path) -> anyhow::Result<MaskKey> {
+fn mask_key(state: &Path, records: u64) -> anyhow::Result<MaskKey> {
     let path = state.join(MASK_KEY_FILE);
     let context = || format!("cannot read or make {}", path.display());
     match std::fs::read(&path) {
@@ -241,6 +241,12 @@ fn mask_key(state: &Path) -> anyhow::Result<MaskKey> {
             ),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            anyhow::ensure!(
+                records == 0,
+                "{} is not there, and the journal has {records} records: without it masked values and idempotency keys of \
+                 the past cannot be matched; take it from a backup",
+                path.display()
+            );
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
             let mut options = std::fs::OpenOptions::new();
@@ -250,5 +256,20 @@ fn mask_key(state: &Path) -> anyhow::Result<MaskKey> {
             Ok(MaskKey::new(bytes))
         }
         Err(error) => Err(error).with_context(context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_key_is_made_for_an_empty_journal_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let refused = mask_key(state.path(), 3).unwrap_err().to_string();
+        assert!(refused.contains(MASK_KEY_FILE) && refused.contains("backup"), "{refused}");
+        assert!(!state.path().join(MASK_KEY_FILE).exists());
+        let made = mask_key(state.path(), 0).unwrap();
+        assert_eq!(mask_key(state.path(), 3).unwrap().digest(b"x"), made.digest(b"x"));
     }
 }

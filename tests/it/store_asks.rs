@@ -9,7 +9,13 @@ use tollgate::state::FirstAnswer;
 use tollgate::store::{CommitFailure, Store};
 use tollgate::vocabulary::{Amount, HoldId, Unit};
 
-pub(crate) const POLICY_SET: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
+/// A policy set without a file.
+pub(crate) const POLICY_SET: &str = "sha256:aae5a71db7cd42382ef749f87ca847684d9d4a517cc8235f53ea31bd492c3577";
+
+/// Keeps the policy set's text.
+pub(crate) fn keep_policy_set(store: &dyn Store) {
+    store.put_blob(POLICY_SET, br#"{"files":{}}"#).unwrap();
+}
 
 pub(crate) fn envelope(command: Command) -> Envelope {
     Envelope { command, actor: Actor { key: None, name: "mia".to_owned() } }
@@ -66,6 +72,7 @@ pub(crate) fn commit(store: &dyn Store, envelope: Envelope) -> Result<Answer, Co
 
 /// Puts the policy set in force and makes the budget.
 pub(crate) fn furnish(store: &dyn Store) {
+    keep_policy_set(store);
     commit(store, envelope(Command::PublishPolicySet { digest: POLICY_SET.to_owned(), reason: None })).unwrap();
     let spec = serde_json::json!({"id": "daily", "unit": "usd", "limit": "5.00", "window": {"kind": "day"}});
     let edit = BudgetEdit::Create(serde_json::from_value(spec).unwrap());

@@ -3,7 +3,7 @@
 
 use crate::faulty_disk::FaultyDisk;
 use crate::recorded_disk::{Image, Op, RecordedDisk, Unflushed};
-use crate::store_asks::{admit, asked, commit, decided, envelope, furnish, hold_of, settle};
+use crate::store_asks::{admit, asked, commit, decided, envelope, furnish, hold_of, keep_policy_set, settle};
 use crate::store_keeping::Place;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -109,6 +109,8 @@ impl Load {
             }
         }
         figures_are_right(&store, what);
+        // an image is of the journal and the checkpoints alone
+        keep_policy_set(&store);
         drop(store);
         check(dir.path(), None).unwrap_or_else(|error| panic!("{what}: {error}"));
     }

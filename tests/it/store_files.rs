@@ -1,13 +1,14 @@
 //! The files of a state directory as the command line sees them: checked, exported, backed up, restored; and files that
 //! an earlier Tollgate wrote.
 
-use crate::store_asks::{admit, commit, decided, furnish, hold_of, settle};
+use crate::store_asks::{admit, commit, decided, envelope, furnish, hold_of, settle};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tollgate::admission::Decision;
 use tollgate::cli::{audit, backup, restore};
 use tollgate::clock::ManualClock;
+use tollgate::decide::Command;
 use tollgate::store::sled::journal::segments;
 use tollgate::store::sled::{Settings, Sled};
 use tollgate::store::{Store, read};
@@ -53,10 +54,32 @@ fn verify_says_what_is_there_also_beside_a_running_daemon() {
     let (code, text) = verify(dir.path(), Some(&early));
     assert_eq!(code, 0, "{text}");
     assert!(text.contains(&store.status().head) && text.contains("records   6"), "{text}");
-    assert!(text.contains("blobs     1") && text.contains("is in it"), "{text}");
+    assert!(text.contains("blobs     2") && text.contains("is in it"), "{text}");
     let (code, text) = verify(dir.path(), Some(&"7".repeat(64)));
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("an end was cut off"), "{text}");
+}
+
+#[test]
+fn a_policy_set_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store);
+    let text = "package x";
+    let address = |text: &str| format!("sha256:{}", tollgate::audit::Digest::of(text.as_bytes()));
+    let manifest = serde_json::json!({"files": {"policies/x.rego": address(text)}}).to_string();
+    let set = address(&manifest);
+    store.put_blob(&set, manifest.as_bytes()).unwrap();
+    commit(&store, envelope(Command::PublishPolicySet { digest: set.clone(), reason: None })).unwrap();
+    drop(store);
+    assert_eq!(verify(dir.path(), None).0, 0);
+    let blob = |address: &str| dir.path().join("blobs").join(&address[7..9]).join(&address[7..]);
+    fs::remove_file(blob(&address(text))).unwrap();
+    let (code, said) = verify(dir.path(), None);
+    assert!(code == 1 && said.contains("policies/x.rego") && said.contains(&set), "{said}");
+    fs::remove_dir_all(dir.path().join("blobs")).unwrap();
+    let (code, said) = verify(dir.path(), None);
+    assert!(code == 1 && said.contains(&set) && said.contains(crate::store_asks::POLICY_SET), "{said}");
 }
 
 #[test]

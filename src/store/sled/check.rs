@@ -8,6 +8,8 @@ use super::mask_key::{MASK_KEY_FILE, read_mask_key};
 use crate::audit::{CheckpointFault, CheckpointHeader, Damage, Digest, EntryView, Fault, Frame, file_name, parse_body};
 use crate::state::{CheckpointNote, DroppedSegment, Effect, JournalNote};
 use jiff::Timestamp;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,9 @@ pub enum CheckError {
     /// The masking secret.
     #[error("{0}: bytes of it were changed after it was written")]
     MaskKey(PathBuf),
+    /// Policy sets that decisions went by are not there any more.
+    #[error("{}", .0.join("; "))]
+    MissingSets(Vec<String>),
     /// The folder of checkpoints cannot be read.
     #[error("{0}: {1}")]
     Folder(PathBuf, io::Error),
@@ -69,6 +74,7 @@ impl CheckError {
             Self::Journal(ReadError::Damage(_) | ReadError::Mark(_))
                 | Self::Checkpoint(_)
                 | Self::MaskKey(_)
+                | Self::MissingSets(_)
                 | Self::Blob(BlobError::Changed { .. } | BlobError::Claim { .. })
         )
     }
@@ -124,6 +130,15 @@ pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> 
         blobs.get(&digest)?;
         checked.blobs += 1;
     }
+    if let (Some(_), Some((.., file))) = (walked.anchor, checkpoints.last()) {
+        // what the dropped records named is in the checkpoint
+        let named = checkpoint::policy_sets(&state.join("checkpoints").join(file));
+        notes.sets.extend(named.map_err(|fault| BadCheckpoint { file: file.clone(), fault })?);
+    }
+    let missing = notes.missing(&blobs)?;
+    if !missing.is_empty() {
+        return Err(CheckError::MissingSets(missing));
+    }
     Ok(checked)
 }
 
@@ -151,11 +166,19 @@ struct Notes {
     dropped: Vec<DroppedSegment>,
     /// Hashes of the records that a checkpoint ends with.
     hashes: Vec<(u64, Digest)>,
+    /// Policy sets that were put in force.
+    sets: BTreeSet<String>,
+}
+
+/// A policy set as it is kept: its files by path.
+#[derive(Deserialize)]
+struct Manifest {
+    files: BTreeMap<String, String>,
 }
 
 impl Notes {
     fn take(&mut self, entry: &EntryView<'_>) -> Result<(), String> {
-        if !entry.op.starts_with("journal.") {
+        if !entry.op.starts_with("journal.") && !entry.op.starts_with("policy_set.") {
             return Ok(());
         }
         let effects: Vec<Effect> = serde_json::from_str(entry.effects.get()).map_err(|error| error.to_string())?;
@@ -163,10 +186,33 @@ impl Notes {
             match effect {
                 Effect::Journal(JournalNote::Checkpoint(note)) => self.checkpoints.push(note),
                 Effect::Journal(JournalNote::Dropped(segments)) => self.dropped.extend(segments),
+                Effect::PolicySet(head) => drop(self.sets.insert(head.digest)),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// What is not there of the policy sets that were in force, in words.
+    fn missing(&self, blobs: &Blobs) -> Result<Vec<String>, BlobError> {
+        let kept = |address: &str| match address.strip_prefix("sha256:").and_then(|hex| hex.parse().ok()) {
+            Some(digest) => blobs.get(&digest),
+            None => Ok(None),
+        };
+        let mut missing = Vec::new();
+        for set in &self.sets {
+            let manifest = kept(set)?.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok());
+            let Some(manifest) = manifest else {
+                missing.push(format!("the journal names the policy set {set}, and its manifest is not in blobs/"));
+                continue;
+            };
+            for (path, address) in manifest.files {
+                if kept(&address)?.is_none() {
+                    missing.push(format!("{path} of the policy set {set} is not in blobs/ (as {address})"));
+                }
+            }
+        }
+        Ok(missing)
     }
 
     /// A journal may begin behind segments that were dropped, and nowhere else.

@@ -195,6 +195,24 @@ pub(super) fn verify_bytes(path: &Path, bytes: &[u8]) -> Result<(CheckpointHeade
     Ok((header, note))
 }
 
+/// The digests of the policy sets that a checkpoint remembers.
+pub(super) fn policy_sets(path: &Path) -> Result<Vec<String>, CheckpointFault> {
+    let bytes = fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    let mut sets = Vec::new();
+    read_sections(&bytes, &mut |kind, content| {
+        if matches!(kind, SectionKind::Effects) {
+            let effects: Vec<Effect> =
+                serde_json::from_slice(content).map_err(|error| CheckpointFault::Content(error.to_string()))?;
+            sets.extend(effects.into_iter().filter_map(|effect| match effect {
+                Effect::PolicySet(head) => Some(head.digest),
+                _ => None,
+            }));
+        }
+        Ok(())
+    })?;
+    Ok(sets)
+}
+
 /// Where a checkpoint stands, by its head alone.
 pub(super) fn header(path: &Path) -> Result<CheckpointHeader, CheckpointFault> {
     use std::io::Read as _;
