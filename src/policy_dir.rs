@@ -41,6 +41,17 @@ pub enum ReadTreeError {
     /// A file that is not UTF-8.
     #[error("{}: the content is not UTF-8", .0.display())]
     Text(PathBuf),
+    /// Its ending is that of policy in other letters: it would be left out without a word.
+    #[error("{}: the name must end with {ending:?} in lower-case letters, or with something else", path.display())]
+    Ending {
+        /// Which one.
+        path: PathBuf,
+        /// The ending that it seems to mean.
+        ending: String,
+    },
+    /// It is named as policy is, and is a pipe, a device or a socket.
+    #[error("{}: is not a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// More than a policy tree may hold.
     #[error("{}: {what}", path.display())]
     TooLarge {
@@ -54,7 +65,7 @@ pub enum ReadTreeError {
 /// Reads both directories. A `data` directory that does not exist is empty; `policies` must exist.
 ///
 /// Files whose name, or whose directory's name, starts with a dot are left out; so is what policy does not read
-/// (`budgets.toml`, a README). Symbolic links are followed.
+/// (`budgets.toml`, a README). Symbolic links are followed. What looks like policy and could not be read as such is refused.
 pub fn read_tree(policies: &Path, data: &Path) -> Result<Tree, ReadTreeError> {
     let mut reader = Reader { files: BTreeMap::new(), bytes: 0 };
     reader.directory(policies, "policies", &[".rego", ".case.yaml", ".case.yml"])?;
@@ -79,10 +90,18 @@ impl Reader {
                 source: error.into(),
             })?;
             let name = entry.file_name().to_string_lossy();
-            if !entry.file_type().is_file() || !endings.iter().any(|ending| name.ends_with(ending)) {
+            let lower = name.to_lowercase();
+            let Some(ending) = endings.iter().find(|ending| lower.ends_with(**ending)) else { continue };
+            if entry.file_type().is_dir() {
                 continue;
             }
             let path = entry.path();
+            if !name.ends_with(ending) {
+                return Err(ReadTreeError::Ending { path: path.to_owned(), ending: (*ending).to_owned() });
+            }
+            if !entry.file_type().is_file() {
+                return Err(ReadTreeError::NotAFile(path.to_owned()));
+            }
             let relative = path.strip_prefix(root).unwrap_or(path).to_str().map(|name| name.replace('\\', "/"));
             let relative = relative.ok_or_else(|| ReadTreeError::Name(path.to_owned()))?;
             let text = self.file(path)?;
@@ -247,6 +266,27 @@ mod tests {
         std::fs::write(root.path().join("policies/bad.rego"), [0xff, 0xfe]).unwrap();
         let error = read_tree(&root.path().join("policies"), &root.path().join("data")).unwrap_err();
         assert!(matches!(error, ReadTreeError::Text(_)), "{error}");
+    }
+
+    #[test]
+    fn what_looks_like_policy_and_is_not_read_is_refused() {
+        let refused = |path: &str, make: &dyn Fn(&Path)| {
+            let root = tempfile::tempdir().unwrap();
+            write(root.path(), "policies/base.rego", "1");
+            write(root.path(), "data/x.json", "1");
+            make(&root.path().join(path));
+            let error = read_tree(&root.path().join("policies"), &root.path().join("data")).unwrap_err();
+            assert!(error.to_string().contains(path), "{error}");
+            error
+        };
+        let file = |path: &Path| std::fs::write(path, "1").unwrap();
+        for path in ["policies/x.REGO", "policies/a.case.YAML", "data/y.Json"] {
+            assert!(matches!(refused(path, &file), ReadTreeError::Ending { .. }), "{path}");
+        }
+        let device = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        assert!(matches!(refused("policies/zero.rego", &device), ReadTreeError::NotAFile(_)));
+        let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+        assert!(matches!(refused("policies/f.rego", &socket), ReadTreeError::NotAFile(_)));
     }
 
     #[test]
