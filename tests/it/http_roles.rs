@@ -76,6 +76,21 @@ fn each_route_asks_for_the_roles_of_the_table() {
 }
 
 #[test]
+fn a_missing_role_is_told_before_a_faulty_request() {
+    let daemon = Daemon::start();
+    let auditor = daemon.holder(&["auditor"], &[]);
+    for route in ROUTES {
+        let Some(operation) = route.operation else { continue };
+        if operation.row().roles.contains(&Role::Auditor) {
+            continue;
+        }
+        let headers = [("content-type", "text/plain")];
+        let answer = auditor.send(route.method, &filled(route.path), &headers, b"{ no body");
+        assert_eq!(answer.status(), 403, "{route:?}: {}", answer.text());
+    }
+}
+
+#[test]
 fn a_bound_key_sees_and_acts_for_its_agents_alone() {
     let daemon = Daemon::with()
         .file("policies/agents/other.rego", "package tollgate.agents.other\n\nimport rego.v1\n\nallow if true\n")

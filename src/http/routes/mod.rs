@@ -16,7 +16,7 @@ pub mod stream;
 pub mod system;
 mod table;
 
-pub use table::{ROUTES, Route, configure, nothing_here};
+pub use table::{ROUTES, Route, configure, may_enter, nothing_here};
 
 pub(super) use {
     admissions::*, attempt_diff::*, attention::*, budgets::*, events::*, holds::*, keys::*, pauses::*, policies::*,

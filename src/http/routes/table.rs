@@ -7,7 +7,7 @@ use super::{
     admissions, attempt_diff, attention, budgets, events, holds, keys, pauses, policies, registry, runs, setup, stream,
     system,
 };
-use crate::operations::Operation;
+use crate::operations::{Forbidden, Operation, Principal};
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
@@ -109,6 +109,18 @@ routes! {
     "/docs/problems": GET docs::problems_page = None;
 }
 
+/// Whether a principal may come in by this route at all. Which of its operations it is asked for only the body says where
+/// there are two; the operation itself is checked again, with its agent, when it is carried out.
+pub fn may_enter(principal: &Principal, method: &str, path: &str) -> Result<(), Forbidden> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    let found = ROUTES.iter().find(|route| route.method == method && route.path == path);
+    match found.and_then(|route| route.operation) {
+        Some(Op::Admit) => principal.may(Op::DryRun).or_else(|_| principal.may(Op::Admit)),
+        Some(operation) => principal.may(operation),
+        None => Ok(()),
+    }
+}
+
 /// What reads may also be asked with HEAD.
 fn route(method: &str) -> actix_web::Route {
     if method == "GET" {
@@ -148,4 +160,29 @@ pub(super) fn path_id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
 pub(super) fn new_path_id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
     text.parse()
         .map_err(|error: T::Err| Problem::new(ProblemCode::InvalidRequest, format!("the id in the path {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Role;
+
+    #[test]
+    fn a_route_lets_in_who_may_do_one_of_its_operations() {
+        let entering = |role: Role, method: &str, path: &str| {
+            let principal = Principal { key: None, name: "x".to_owned(), roles: vec![role], agents: None };
+            may_enter(&principal, method, path).is_ok()
+        };
+        for (role, method, path, enters) in [
+            (Role::Runtime, "POST", "/api/v1/admissions", true),
+            (Role::Operator, "POST", "/api/v1/admissions", true),
+            (Role::Auditor, "POST", "/api/v1/admissions", false),
+            (Role::Runtime, "PUT", "/api/v1/budgets/{id}", false),
+            (Role::Auditor, "GET", "/api/v1/budgets/{id}", true),
+            (Role::Runtime, "HEAD", "/api/v1/budgets/{id}", false),
+            (Role::Runtime, "GET", "/metrics", true),
+        ] {
+            assert_eq!(entering(role, method, path), enters, "{role:?} {method} {path}");
+        }
+    }
 }
