@@ -56,6 +56,10 @@ impl AgentRecordBody {
         ] {
             if let Some(text) = text {
                 check.text(pointer, text, 256);
+                // they are names, and lines of lists
+                if text.contains(['\n', '\t']) {
+                    check.fault(pointer, "must not hold control characters");
+                }
             }
         }
         let team = check.optional("/team", self.team.as_deref());
@@ -502,6 +506,26 @@ impl From<&ApiKey> for KeyAnswer {
             created_at: key.created_at.to_string(),
             revoked_at: key.revoked_at.map(|at| at.to_string()),
             secret: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_of_people_are_one_line() {
+        for (field, text, good) in [
+            ("owner", "dana@example.com", true),
+            ("owner", "dana\nroot", false),
+            ("owner", "dana\u{1b}[2J", false),
+            ("escalation_contact", "dana\t", false),
+            ("policy_profile", "a\nb", false),
+        ] {
+            let body: AgentRecordBody = serde_json::from_value(json!({field: text})).unwrap();
+            assert_eq!(body.spec().is_ok(), good, "{field} {text:?}");
         }
     }
 }
