@@ -56,7 +56,7 @@ enum BudgetCommand {
         permanent: bool,
         /// The idempotency key, so that asking twice raises once
         #[arg(long)]
-        idempotency_key: String,
+        idempotency_key: Option<String>,
     },
     /// Withdraw a raise
     Withdraw {
@@ -94,8 +94,13 @@ pub fn run(args: &BudgetArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             client.send("PUT", "/api/v1/budgets", Some(&json!({"budgets": budgets})), None)?.ok()?
         }
         BudgetCommand::Raise { id, limit, reason, account, all, evidence, ends_at, permanent, idempotency_key } => {
-            let mut body = json!({"limit": limit, "reason": reason, "idempotency_key": idempotency_key});
-            let optional = [("account", account), ("evidence", evidence), ("ends_at", ends_at)];
+            let mut body = json!({"limit": limit, "reason": reason});
+            let optional = [
+                ("account", account),
+                ("evidence", evidence),
+                ("ends_at", ends_at),
+                ("idempotency_key", idempotency_key),
+            ];
             for (name, value) in optional {
                 if let Some(value) = value {
                     body[name] = json!(value);
@@ -150,4 +155,18 @@ fn list(out: &mut dyn Write, budgets: &[Value]) -> std::io::Result<()> {
     let head =
         ["budget", "unit", "window", "enforcement", "spent", "held", "unsettled", "remaining", "limit", "resets at"];
     table(out, &head, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    #[test]
+    fn a_raise_needs_no_idempotency_key() {
+        let words = ["budget", "raise", "daily", "--limit", "9", "--reason", "worth it"];
+        let matches = BudgetArgs::augment_args(Command::new("budget")).try_get_matches_from(words).unwrap();
+        let args = BudgetArgs::from_arg_matches(&matches).unwrap();
+        assert!(matches!(args.command, BudgetCommand::Raise { idempotency_key: None, .. }));
+    }
 }
