@@ -329,7 +329,7 @@ fn expiry_against_settle_and_extend() {
 fn a_deleted_budget_judges_no_more_and_its_holds_settle() {
     let mut gate = gate();
     let id = gate.ask(ask("a", "1", &[("usd", "4")])).hold.unwrap().id;
-    gate.one(Command::Budget(BudgetEdit::Delete("daily".parse().unwrap(), 1))).unwrap();
+    gate.one(Command::Budget(BudgetEdit::Delete("daily".parse().unwrap(), Some(1)))).unwrap();
     let free = gate.ask(ask("a", "2", &[("usd", "9")]));
     assert_eq!((free.decision, free.hold.unwrap().budgets.len()), (Decision::Allow, 0));
     gate.hold(&id, HoldCommand::Settle(amounts(&[("usd", "7")]))).unwrap();

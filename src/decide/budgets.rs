@@ -43,8 +43,9 @@ fn known(draft: &Draft<'_>, id: &BudgetId) -> Result<Arc<Budget>, Refusal> {
     draft.state().budget(id).cloned().ok_or_else(|| Refusal::NotFound { what: "budget", id: id.to_string() })
 }
 
-fn seen(budget: &Budget, revision: u64) -> Result<(), Refusal> {
-    if budget.revision == revision { Ok(()) } else { Err(Refusal::Revision { current: budget.revision }) }
+fn seen(budget: &Budget, revision: Option<u64>) -> Result<(), Refusal> {
+    let current = budget.revision;
+    if revision.is_none_or(|seen| seen == current) { Ok(()) } else { Err(Refusal::Revision { current }) }
 }
 
 fn created(draft: &Draft<'_>, spec: &BudgetSpec, ctx: &Context<'_>) -> Result<Budget, Refusal> {

@@ -129,10 +129,10 @@ pub enum HoldCommand {
 pub enum BudgetEdit {
     /// Make a new one.
     Create(BudgetSpec),
-    /// Write it anew, if it still is the revision that the admin saw.
-    Replace(BudgetSpec, u64),
-    /// Delete it, if it still is that revision.
-    Delete(BudgetId, u64),
+    /// Write it anew, if it still is the revision that the admin saw; without one, whatever it is.
+    Replace(BudgetSpec, Option<u64>),
+    /// Delete it, if it still is that revision; without one, whatever it is.
+    Delete(BudgetId, Option<u64>),
     /// Raise its limit.
     Raise(RaiseCommand),
     /// Withdraw a raise.

@@ -38,12 +38,13 @@ fn raise(limit: &str, key: &str) -> RaiseCommand {
 fn an_edit_that_changes_nothing_writes_nothing_and_one_of_an_old_revision_is_refused() {
     let mut gate = Gate::new("2026-11-23T12:00:00Z");
     edit(&mut gate, BudgetEdit::Create(spec(&json!({})))).unwrap();
-    edit(&mut gate, BudgetEdit::Replace(spec(&json!({})), 1)).unwrap();
+    edit(&mut gate, BudgetEdit::Replace(spec(&json!({})), Some(1))).unwrap();
     assert!(gate.entries.is_empty());
     let current = Refusal::Revision { current: 1 };
-    assert_eq!(edit(&mut gate, BudgetEdit::Replace(spec(&json!({"limit": "9"})), 2)).unwrap_err(), current);
-    assert_eq!(edit(&mut gate, BudgetEdit::Delete("d".parse().unwrap(), 2)).unwrap_err(), current);
-    edit(&mut gate, BudgetEdit::Delete("d".parse().unwrap(), 1)).unwrap();
+    assert_eq!(edit(&mut gate, BudgetEdit::Replace(spec(&json!({"limit": "9"})), Some(2))).unwrap_err(), current);
+    assert_eq!(edit(&mut gate, BudgetEdit::Delete("d".parse().unwrap(), Some(2))).unwrap_err(), current);
+    edit(&mut gate, BudgetEdit::Replace(spec(&json!({"limit": "9"})), None)).unwrap();
+    edit(&mut gate, BudgetEdit::Delete("d".parse().unwrap(), Some(2))).unwrap();
     let again = edit(&mut gate, BudgetEdit::Create(spec(&json!({})))).unwrap_err();
     assert!(matches!(again, Refusal::Exists { .. }), "a deleted id is not used again");
     let deleted = Refusal::Budget(BudgetError::Deleted);
@@ -78,7 +79,7 @@ fn an_edit_that_brings_a_threshold_near_tells_of_it() {
     let alerts = gate.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!((&alerts[0]["percent"], &alerts[0]["limit"]), (&json!(80), &json!("10")));
-    edit(&mut gate, BudgetEdit::Replace(spec(&json!({"limit": "8", "alert_at_percent": [80, 100]})), 3)).unwrap();
+    edit(&mut gate, BudgetEdit::Replace(spec(&json!({"limit": "8", "alert_at_percent": [80, 100]})), Some(3))).unwrap();
     assert_eq!(gate.alerts().iter().map(|alert| alert["percent"].clone()).collect::<Vec<_>>(), [100], "80 was told");
 }
 
@@ -87,7 +88,7 @@ fn a_file_of_budgets_is_taken_whole_or_not_at_all() {
     let mut gate = Gate::new("2026-11-23T12:00:00Z");
     edit(&mut gate, BudgetEdit::Create(spec(&json!({})))).unwrap();
     edit(&mut gate, BudgetEdit::Create(spec(&json!({"id": "gone"})))).unwrap();
-    edit(&mut gate, BudgetEdit::Delete("gone".parse().unwrap(), 1)).unwrap();
+    edit(&mut gate, BudgetEdit::Delete("gone".parse().unwrap(), Some(1))).unwrap();
     let bad = vec![
         spec(&json!({"id": "new"})),
         spec(&json!({"unit": "tokens", "scope": {"agent": "a"}})),

@@ -248,7 +248,7 @@ impl Life {
             Step::Limit { budget, limit } => {
                 let spec: BudgetSpec = serde_json::from_value(fields(&ROWS[*budget], *limit)).unwrap();
                 let revision = self.gate.state.budget(&spec.id).unwrap().revision;
-                Command::Budget(BudgetEdit::Replace(spec, revision))
+                Command::Budget(BudgetEdit::Replace(spec, Some(revision)))
             }
         })
     }

@@ -35,6 +35,7 @@ impl<T: RequestBody> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let declared = declared_json(request.headers());
+        let length = declared_length(request.headers());
         let bounds = request.app_data::<web::ThinData<Arc<Edge>>>().map(|edge| {
             let config = &edge.config;
             let limit = if T::BATCH { config.max_batch_body_bytes } else { config.max_body_bytes };
@@ -44,19 +45,50 @@ impl<T: RequestBody> FromRequest for Body<T> {
         Box::pin(async move {
             declared?;
             let (limit, timeout) = bounds.ok_or_else(|| Problem::new(ProblemCode::Internal, "no bounds are set"))?;
+            let too_large =
+                || Problem::at(ProblemCode::PayloadTooLarge, "", format!("must be at most {limit} bytes long"));
+            if length.is_some_and(|length| length > limit as u64) {
+                return Err(too_large());
+            }
             let bytes = bytes.map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body cannot be read"))?;
             let bytes = tokio::time::timeout(timeout, bytes.to_bytes_limited(limit))
                 .await
                 .map_err(|_| Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"))?
-                .map_err(|_| {
-                    Problem::at(ProblemCode::PayloadTooLarge, "", format!("must be at most {limit} bytes long"))
-                })?
+                .map_err(|_| too_large())?
                 .map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body ends too early"))?;
             let json = json::parse(&bytes)?;
             Ok(Self { wire: read(&json, "")?, json })
         })
     }
 }
+
+/// How long the body is to be, where that is said.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Nothing: no body, or an object without fields.
+#[derive(Debug)]
+pub struct NoFields;
+
+impl FromRequest for NoFields {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        if declared_length(headers).unwrap_or(0) == 0 && !headers.contains_key(header::TRANSFER_ENCODING) {
+            return Box::pin(ready(Ok(Self)));
+        }
+        let body = Body::<Nothing>::from_request(request, payload);
+        Box::pin(async move { body.await.map(|_| Self) })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Nothing {}
+
+impl RequestBody for Nothing {}
 
 /// A body must say that it is JSON: what a page of another origin can send without asking cannot say so.
 fn declared_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -113,15 +145,20 @@ fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     })
 }
 
-/// The revision that a change builds on, from `If-Match: "7"`.
-pub fn if_match(headers: &HeaderMap) -> Result<u64, Problem> {
+/// The revision that a change builds on, from `If-Match: "7"`; `None` for `*`, which is any.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Err(Problem::new(ProblemCode::PreconditionRequired, "send the ETag that you read in If-Match"));
     };
     let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
     let revision = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|rest| rest.parse().ok());
     // any other tag is one that was never given: it cannot match
-    revision.ok_or_else(|| Problem::new(ProblemCode::PreconditionFailed, "If-Match must be an ETag such as \"7\""))
+    revision
+        .map(Some)
+        .ok_or_else(|| Problem::new(ProblemCode::PreconditionFailed, "If-Match must be an ETag such as \"7\""))
 }
 
 /// The `ETag` of a revision.
@@ -161,11 +198,11 @@ mod tests {
     #[test]
     fn conditions() {
         for (sent, outcome) in [
-            (Some("\"7\""), Ok(7)),
-            (Some(" \"7\" "), Ok(7)),
+            (Some("\"7\""), Ok(Some(7))),
+            (Some(" \"7\" "), Ok(Some(7))),
             (Some("7"), Err(ProblemCode::PreconditionFailed)),
             (Some("W/\"7\""), Err(ProblemCode::PreconditionFailed)),
-            (Some("*"), Err(ProblemCode::PreconditionFailed)),
+            (Some("*"), Ok(None)),
             (None, Err(ProblemCode::PreconditionRequired)),
         ] {
             let headers = sent.map_or_else(HeaderMap::new, |value| headers(&[(header::IF_MATCH, value)]));

@@ -59,23 +59,23 @@ pub async fn create_budget(app: &App, principal: &Principal, spec: BudgetSpec) -
     edit(app, principal, BudgetEdit::Create(spec)).await
 }
 
-/// Writes it anew, if it still is the revision that the admin saw.
+/// Writes it anew, if it still is the revision that the admin saw; without one, whatever it is.
 pub async fn replace_budget(
     app: &App,
     principal: &Principal,
     spec: BudgetSpec,
-    revision: u64,
+    revision: Option<u64>,
 ) -> Result<BudgetView, OperationError> {
     principal.may(Operation::ReplaceBudget)?;
     edit(app, principal, BudgetEdit::Replace(spec, revision)).await
 }
 
-/// Deletes it, if it still is that revision.
+/// Deletes it, if it still is that revision; without one, whatever it is.
 pub async fn delete_budget(
     app: &App,
     principal: &Principal,
     id: BudgetId,
-    revision: u64,
+    revision: Option<u64>,
 ) -> Result<BudgetView, OperationError> {
     principal.may(Operation::DeleteBudget)?;
     edit(app, principal, BudgetEdit::Delete(id, revision)).await

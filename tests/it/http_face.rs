@@ -76,6 +76,18 @@ fn without_a_key_nothing_is_open_but_health_and_docs() {
 }
 
 #[test]
+fn a_clock_is_confirmed_without_fields_and_any_revision_is_matched_by_a_star() {
+    let daemon = Daemon::start();
+    let admin = daemon.admin();
+    admin.post("/api/v1/clock/confirm", &json!({"wall": "2001-01-01T00:00:00Z"})).problem(400, "unknown_field");
+    admin.post("/api/v1/clock/confirm", &json!({})).expect(200);
+    assert_eq!(admin.send("POST", "/api/v1/clock/confirm", &[], b"").status(), 200);
+    let budget = json!({"id": "starred", "unit": "usd", "limit": "1", "window": {"kind": "day"}});
+    admin.post("/api/v1/budgets", &budget).expect(201);
+    assert_eq!(admin.send("DELETE", "/api/v1/budgets/starred", &[("if-match", "*")], b"").status(), 200);
+}
+
+#[test]
 fn a_revoked_key_opens_nothing_from_the_next_request_on() {
     let daemon = Daemon::start();
     let auditor = daemon.holder(&["auditor"], &[]);

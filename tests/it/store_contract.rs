@@ -195,7 +195,7 @@ fn closing(place: &impl Place) {
     for reply in waiting {
         assert!(matches!(reply.blocking_recv().unwrap(), Ok(Answer::Decided(_))), "what waited was decided");
     }
-    let late = commit(&*store, envelope(Command::Budget(BudgetEdit::Delete("daily".parse().unwrap(), 1))));
+    let late = commit(&*store, envelope(Command::Budget(BudgetEdit::Delete("daily".parse().unwrap(), Some(1)))));
     assert_eq!(late.unwrap_err(), CommitFailure::Closing);
     drop(store);
     let store = place.open();

@@ -94,8 +94,7 @@ async fn act(
     id: &str,
     act: Result<ItemAct, Problem>,
 ) -> Result<HttpResponse, Problem> {
-    let revision =
-        if request.headers().contains_key(header::IF_MATCH) { Some(if_match(request.headers())?) } else { None };
+    let revision = if request.headers().contains_key(header::IF_MATCH) { if_match(request.headers())? } else { None };
     let item = operations::act_on_item(&gate, &caller.0, path_id(id)?, &act?, revision).await?;
     let view = operations::item_view(&gate, &item);
     Ok(HttpResponse::Ok().insert_header(etag(item.revision)).json(ItemAnswer::from(&view)))

@@ -1,7 +1,7 @@
 //! The audit trail, the clock, and how the daemon is.
 
 use super::super::caller::{Caller, Gate};
-use super::super::extract::Query;
+use super::super::extract::{NoFields, Query};
 use super::super::problem::{Problem, ProblemCode};
 use super::super::wire::record::{AuditAnswer, AuditQuery, List};
 use super::super::wire::state::{MemoryAnswer, StateAnswer};
@@ -50,7 +50,7 @@ pub struct ClockAnswer {
 /// After a jump of more than a minute admissions wait (503 `clock_jumped`) until the clocks agree or this is said.
 #[utoipa::path(post, path = "/api/v1/clock/confirm", operation_id = "confirm_clock", tag = "clock",
     responses((status = 200, description = "Admissions go on", body = ClockAnswer)))]
-pub async fn confirm_clock(gate: Gate, caller: Caller) -> Result<web::Json<ClockAnswer>, Problem> {
+pub async fn confirm_clock(gate: Gate, caller: Caller, _: NoFields) -> Result<web::Json<ClockAnswer>, Problem> {
     let now = operations::confirm_clock(&gate, &caller.0).await?;
     Ok(web::Json(ClockAnswer { now: now.to_string() }))
 }
