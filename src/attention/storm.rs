@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn it_begins_once_and_ends_when_it_fails_less_than_half_as_often() {
         let mut storms = Storms::new(LIMITS);
-        let note = |storms: &mut Storms, n: u8, second: i64| storms.note(&trouble(0), "Took too long", &run(n), at(second));
+        let note =
+            |storms: &mut Storms, n: u8, second: i64| storms.note(&trouble(0), "Took too long", &run(n), at(second));
         for n in 0..5 {
             assert_eq!(note(&mut storms, n, 0), None);
         }

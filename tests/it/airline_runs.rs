@@ -77,8 +77,7 @@ fn every_one_of_the_73_errors_is_of_a_class() -> Result<()> {
     }
     assert_eq!(errors.len(), 73);
     assert!(rows.keys().all(|(class, ..)| *class != Class::Unknown), "{rows:?}");
-    let mut page =
-        "| class | code | title | errors | texts | kinds |\n|---|---|---|---:|---:|---:|\n".to_owned();
+    let mut page = "| class | code | title | errors | texts | kinds |\n|---|---|---|---:|---:|---:|\n".to_owned();
     for ((class, code, title), (count, texts, kinds)) in rows {
         writeln!(page, "| {} | `{code}` | {title} | {count} | {} | {} |", class.as_str(), texts.len(), kinds.len())?;
     }
@@ -143,8 +142,7 @@ fn classed(item: &Value, told: &Told) -> Result<(String, BTreeSet<String>)> {
     assert_eq!(item["message"], error["message"], "{item}");
     let class = item["class"].as_str().filter(|class| ["temporary", "setup"].contains(class)).context("a class")?;
     let reasons = item["reasons"].as_array().context("reasons")?.iter();
-    let codes: BTreeSet<String> =
-        reasons.filter(|reason| reason["lifted_at"].is_null()).map(|reason| text(&reason["code"])).collect::<Result<_>>()?;
+    let codes: BTreeSet<String> = reasons.map(|reason| text(&reason["code"])).collect::<Result<_>>()?;
     if told.end == "blocked" {
         assert!(codes.contains(&text(&error["code"])?), "{error} is what stands in the way: {item}");
     }
@@ -163,7 +161,8 @@ fn table(seen: &[Seen]) -> Result<String> {
             *row.1.entry(code).or_default() += 1;
         }
     }
-    let mut page = "| state | class of its item | runs | by code (an item can have several) |\n|---|---|---:|---|\n".to_owned();
+    let mut page =
+        "| state | class of its item | runs | by code (an item can have several) |\n|---|---|---:|---|\n".to_owned();
     for ((state, class), (runs, codes)) in rows {
         let mut codes: Vec<_> = codes.into_iter().collect();
         codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

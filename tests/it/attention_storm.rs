@@ -45,10 +45,15 @@ fn storm(daemon: &Daemon, shape: &Shape) {
     let courses: Vec<Vec<Value>> = (0..RUNS).map(|run| course(run, shape)).collect();
     // in turn, as 40 runtimes would
     let longest = courses.iter().map(Vec::len).max().unwrap();
-    let events: Vec<&Value> = (0..longest).flat_map(|n| courses.iter().filter_map(move |course| course.get(n))).collect();
+    let events: Vec<&Value> =
+        (0..longest).flat_map(|n| courses.iter().filter_map(move |course| course.get(n))).collect();
     for batch in events.chunks(1_000) {
         let answer = daemon.admin().post("/api/v1/events", &json!(batch)).expect(200);
-        assert!(answer["items"].as_array().unwrap().iter().all(|item| item["standing"] == "counted"), "{}", answer.text());
+        assert!(
+            answer["items"].as_array().unwrap().iter().all(|item| item["standing"] == "counted"),
+            "{}",
+            answer.text()
+        );
     }
 }
 
@@ -61,7 +66,11 @@ fn is_an_item_a_run_one_group_and_an_alarm(shape: &Shape) {
     assert_eq!(items.len(), RUNS, "an item a run");
     for item in items {
         assert_eq!((&item["kind"], &item["class"]), (&json!("failed_run"), &json!("temporary")), "{item}");
-        assert_eq!((&item["count"], &item["same_step_failures"]), (&json!(shape.attempts), &json!(shape.attempts)), "{item}");
+        assert_eq!(
+            (&item["count"], &item["same_step_failures"]),
+            (&json!(shape.attempts), &json!(shape.attempts)),
+            "{item}"
+        );
         assert_eq!(item["suggested_action"], "escalate", "a retry did not help: {item}");
     }
     let groups = daemon.admin().get("/api/v1/attention/groups").expect(200);
@@ -69,7 +78,11 @@ fn is_an_item_a_run_one_group_and_an_alarm(shape: &Shape) {
     assert_eq!((groups.len(), &groups[0]["items"], &groups[0]["runs"]), (1, &json!(RUNS), &json!(RUNS)), "{groups:?}");
     daemon.clock().advance(Duration::from_secs(61));
     until("the storm is over", || storms(&daemon) == 0);
-    assert_eq!(daemon.admin().get("/api/v1/attention/headline").expect(200)["without_decision"], RUNS, "the items stay");
+    assert_eq!(
+        daemon.admin().get("/api/v1/attention/headline").expect(200)["without_decision"],
+        RUNS,
+        "the items stay"
+    );
 }
 
 #[test]
