@@ -1,7 +1,7 @@
 //! The configuration file (TOML). Everything has a default: a daemon runs without one.
 
 use crate::admission::Mask;
-use crate::attention::Classifier;
+use crate::attention::{Classifier, StormLimits};
 use crate::decide;
 use crate::http::config::HttpConfig;
 use crate::policy;
@@ -38,6 +38,10 @@ pub struct Config {
 pub struct AttentionConfig {
     /// How long after a denial something must follow, before it is an item, in seconds.
     pub blocked_after_s: u32,
+    /// So many failures of one fingerprint are a storm; 0: never.
+    pub storm_failures: u32,
+    /// Within so many seconds.
+    pub storm_within_s: u32,
     /// Where another Command Center is told of items; nowhere where it is not said.
     pub webhook: Option<WebhookConfig>,
 }
@@ -57,7 +61,14 @@ pub struct WebhookConfig {
 
 impl Default for AttentionConfig {
     fn default() -> Self {
-        Self { blocked_after_s: 300, webhook: None }
+        Self { blocked_after_s: 300, storm_failures: 200, storm_within_s: 60, webhook: None }
+    }
+}
+
+impl AttentionConfig {
+    /// When failures are a storm.
+    pub fn storms(&self) -> StormLimits {
+        StormLimits { failures: self.storm_failures, within_s: self.storm_within_s }
     }
 }
 
@@ -174,6 +185,10 @@ impl Config {
             "store.retain_days must be 2 or more, and longer than idempotency keys are remembered (holds.key_ttl_h)"
         );
         anyhow::ensure!(self.policy.time_limit_ms > 0, "policy.time_limit_ms must be above 0");
+        anyhow::ensure!(
+            (1..=3_600).contains(&self.attention.storm_within_s),
+            "attention.storm_within_s must be from 1 to 3600"
+        );
         anyhow::ensure!(self.holds.key_ttl_h >= 24, "holds.key_ttl_h must be 24 or more: a key outlives its hold");
         Ok(())
     }
@@ -236,6 +251,7 @@ mod tests {
             ("[store]\nretain_days = 1\n", "retain_days"),
             ("[holds]\nkey_ttl_h = 72\n[store]\nretain_days = 3\n", "retain_days"),
             ("[store]\nmax_batch = 100000\n", "max_batch"),
+            ("[attention]\nstorm_within_s = 0\n", "storm_within_s"),
         ] {
             let error = toml::from_str::<Config>(text)
                 .map_err(anyhow::Error::from)

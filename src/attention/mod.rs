@@ -3,7 +3,7 @@
 //! changes them, and `operations` re-checks them.
 //!
 //! Reading order: `class`, `classifier`, `rules`, `normalise`, `fingerprint`, `kinds`, `subject`, `item`, `trouble`, `denial`, `watch`,
-//! `act`, `waits`, `groups`, `words`, `delivery`.
+//! `act`, `waits`, `groups`, `words`, `delivery`, `storm`.
 
 mod act;
 mod class;
@@ -16,6 +16,7 @@ mod item;
 mod kinds;
 mod normalise;
 mod rules;
+mod storm;
 mod subject;
 mod trouble;
 mod waits;
@@ -38,6 +39,7 @@ pub use item::{Check, Decided, Item, Place, Resolution};
 pub use kinds::{ItemKind, ItemState, ResolutionCategory, Suggestion};
 pub use normalise::normalise;
 pub use rules::RuleFault;
+pub use storm::{Storm, StormLimits, Storms};
 pub use subject::Subject;
 pub use trouble::Trouble;
 pub use waits::{Cause, waits_on, wakes_at};

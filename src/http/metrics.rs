@@ -91,6 +91,7 @@ pub async fn read_metrics(
 /// What is read from the state when somebody asks, instead of being counted along the way: it is never out of step.
 fn state(app: &App, text: &mut String) {
     let status = app.store.status();
+    let storms = app.storms.lock().under_way();
     let (holds, in_memory, accounts, keys) =
         app.read(|state| (state.open_holds(), state.hold_count(), state.account_count(), state.key_count()));
     for (name, help, value) in [
@@ -110,6 +111,7 @@ fn state(app: &App, text: &mut String) {
             "1 where the directory's policies were not taken",
             u64::from(app.refused.read().is_some()),
         ),
+        ("tollgate_attention_storm", "Storms under way: a failure that comes over and over", storms as u64),
         ("tollgate_clock_jumped", "1 where the wall clock is not trusted", u64::from(app.guard.now().is_err())),
     ] {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");

@@ -6,14 +6,14 @@ use super::policy_room::PolicyRoom;
 use super::roles::Principal;
 use super::schemas::Schemas;
 use crate::admission::{Mask, MaskKey};
-use crate::attention::Classifier;
+use crate::attention::{Classifier, Storms};
 use crate::clock::ClockGuard;
 use crate::decide::{Answer, Command, Envelope, Refusal};
 use crate::runs::Clocks;
 use crate::state::State;
 use crate::store::{CommitFailure, Store};
 use jiff::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -40,6 +40,8 @@ pub struct App {
     pub classifier: Arc<Classifier>,
     /// What happens, for those who watch.
     pub notices: Arc<Notices>,
+    /// Failures that come over and over.
+    pub storms: Mutex<Storms>,
     /// What the watcher found last, where it could not be taken.
     pub refused: RwLock<Option<RefusedSet>>,
 }

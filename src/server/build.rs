@@ -6,9 +6,11 @@ use super::notices;
 use super::policy;
 use super::recheck;
 use super::seeds::{self, SeedNews};
+use super::storms;
 use super::webhook;
 use super::webhook_target::Target;
 use crate::admission::MaskKey;
+use crate::attention::Storms;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
@@ -18,7 +20,7 @@ use crate::store::Store;
 use crate::store::sled::mask_key::{MASK_KEY_FILE, read_mask_key};
 use crate::store::sled::{Recovery, Settings, Sled};
 use anyhow::Context as _;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -115,6 +117,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         clocks: options.config.runs.clone(),
         classifier,
         notices,
+        storms: Mutex::new(Storms::new(options.config.attention.storms())),
         refused: RwLock::new(None),
     });
     let tree_hash = match policy::offer(&app, options).await {
@@ -139,7 +142,10 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
 pub async fn build(options: Options) -> anyhow::Result<Server> {
     let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble(&options).await?;
     let rechecking = tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app)));
-    let mut background = vec![tokio::task::spawn(notices::keep_telling(Arc::clone(&app)))];
+    let mut background = vec![
+        tokio::task::spawn(notices::keep_telling(Arc::clone(&app))),
+        tokio::task::spawn(storms::keep_counting(Arc::clone(&app))),
+    ];
     if let Some(webhook) = &options.config.attention.webhook {
         background.push(tokio::task::spawn(webhook::keep_delivering(Arc::clone(&app), Target::of(webhook)?)));
     }

@@ -8,6 +8,7 @@ mod policy;
 mod recheck;
 mod run;
 mod seeds;
+mod storms;
 mod webhook;
 mod webhook_target;
 

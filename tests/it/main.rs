@@ -4,6 +4,8 @@
 
 mod airline;
 mod airline_run;
+mod airline_runs;
+mod attention_storm;
 mod attention_story;
 mod attention_webhook;
 mod faults;

@@ -8,6 +8,7 @@ mod deliveries;
 mod diff;
 mod read;
 mod recheck;
+mod storms;
 mod stream;
 
 pub use acts::{BulkAnswer, BulkItem, ItemAct, act_on_item, act_on_items, preview_items};
@@ -17,4 +18,5 @@ pub use deliveries::{deliveries, due_deliveries, note_delivery};
 pub use diff::{AttemptDiff, AttemptSide, diff_attempts};
 pub use read::{Headline, ItemCursor, ItemFilter, ItemView, headline, item, item_groups, item_view, items};
 pub use recheck::{Rechecked, recheck};
+pub use storms::note_failures;
 pub use stream::{Notice, NoticeFilter, NoticeId, NoticeKind, Notices, Watching, watch};

@@ -39,7 +39,7 @@ impl Random {
         Self(seed)
     }
 
-    fn forked(&self, by: u64) -> Self {
+    pub(super) fn forked(&self, by: u64) -> Self {
         Self(self.0 ^ by.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
@@ -106,7 +106,7 @@ fn keep_asking(caller: &Caller, name: &str, mut random: Random, ticks: &Sender<(
 }
 
 /// The answer, if it is one: a daemon that drains may still say that it does not take the request.
-fn acked(answer: Result<Answer, ureq::Error>) -> Option<Answer> {
+pub(super) fn acked(answer: Result<Answer, ureq::Error>) -> Option<Answer> {
     let answer = answer.ok()?;
     match answer.status() {
         200 | 201 => Some(answer),

@@ -10,6 +10,7 @@
 
 mod disk;
 mod kill;
+mod kill_runs;
 mod load;
 mod policies;
 mod process;
