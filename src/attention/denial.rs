@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// How often the same denial comes in one attempt until it is an item.
 pub const SAME_DENIALS: u32 = 3;
 
+/// What an item is called that the gate's own reasons explain.
+pub(super) const BLOCKED_ACTION: &str = "Blocked action";
+
 /// The last denial of a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
@@ -98,7 +101,7 @@ impl Denied {
             subject: self.subject.clone(),
             kind: ItemKind::BlockedAction,
             class,
-            title: "Blocked action".to_owned(),
+            title: BLOCKED_ACTION.to_owned(),
             message,
             retry_allowed: class == Class::Temporary,
             reasons: self.reasons.clone(),

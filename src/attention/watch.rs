@@ -3,7 +3,7 @@
 
 use super::class::Class;
 use super::classifier::{Classified, Classifier};
-use super::denial::{Denied, class_of};
+use super::denial::{BLOCKED_ACTION, Denied, class_of};
 use super::fingerprint::Fingerprint;
 use super::item::{Item, Place};
 use super::kinds::{ItemKind, ItemState, ResolutionCategory};
@@ -103,19 +103,25 @@ fn stopped(run: &Run, attempt: &Attempt, denied: Option<&Denied>, classifier: &C
     let kind = if blocked { ItemKind::BlockedAction } else { ItemKind::FailedRun };
     // the gate's own reasons say more than what the runtime made of them
     let denied = denied.filter(|denied| denied.place.attempt == Some(attempt.number) && (blocked || is_denial(&said)));
-    let (reasons, class) = match denied {
+    // the last denial may be one that the run got over: what stopped it at another step is not that
+    let denied =
+        denied.filter(|denied| place.step.is_none() || denied.place.step.is_none() || denied.place.step == place.step);
+    let known = said.rule.is_some();
+    let (reasons, class, title) = match denied {
         Some(denied) => {
             place.action.clone_from(&denied.place.action);
-            (denied.reasons.clone(), class_of(&denied.reasons))
+            // a rule's own code is none that the classifier knows; what it is, the gate has said
+            let title = if known { said.title.clone() } else { BLOCKED_ACTION.to_owned() };
+            (denied.reasons.clone(), class_of(&denied.reasons), title)
         }
-        None => (reasons_of(&said, error), said.class),
+        None => (reasons_of(&said, error), said.class, said.title.clone()),
     };
     let fingerprint = Fingerprint::of(&said.code, place.step.as_ref(), &error.message);
     Trouble {
         subject: Subject::Run(run.id.clone()),
         kind,
         class,
-        title: said.title,
+        title,
         message: error.message.clone(),
         retry_allowed: said.retry_allowed,
         reasons,
