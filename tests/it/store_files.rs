@@ -187,6 +187,12 @@ const GOLDEN_CHECKPOINT: u64 = 10;
 const GOLDEN_HEAD: &str = "6325761ac39484e5f1b564173624895e23ce575ab0d8d51a79a486b8acc380f4";
 const GOLDEN_ADMISSION: &str = "adm_01m844dzg0000000000c000wzd";
 
+/// What was kept of the first format is a journal, without the policy set that it names.
+fn only_the_set_is_missing((code, text): &(u8, String)) {
+    let said = (*code, text.matches("DAMAGED").count(), text.contains("manifest is not in blobs"));
+    assert_eq!(said, (1, 1, true), "{text}");
+}
+
 /// A journal that the first format's Tollgate wrote. It is never made anew: another format gets another file.
 #[test]
 fn format_version_1_is_read() {
@@ -198,8 +204,7 @@ fn format_version_1_is_read() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), journal.join(entry.file_name())).unwrap();
     }
-    let (code, text) = verify(dir.path(), Some(GOLDEN_HEAD));
-    assert_eq!(code, 0, "{text}");
+    only_the_set_is_missing(&verify(dir.path(), Some(GOLDEN_HEAD)));
     let ops: Vec<String> = export(dir.path(), None).iter().map(|e| e["op"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ops, ["policy_set.publish", "budget.create", "admit", "admit", "hold.settle"]);
     assert_eq!(export(dir.path(), Some("2026-11-23T12:00:01Z")).len(), 0);
@@ -228,8 +233,7 @@ fn checkpoint_format_version_1_is_read() {
             fs::copy(entry.path(), dir.path().join(folder).join(entry.file_name())).unwrap();
         }
     }
-    let (code, text) = verify(dir.path(), None);
-    assert_eq!(code, 0, "{text}");
+    only_the_set_is_missing(&verify(dir.path(), None));
     let mut settings = Settings::new(dir.path());
     settings.keeping.checkpoint_bytes = 64 << 20;
     let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());

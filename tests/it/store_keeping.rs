@@ -400,9 +400,9 @@ fn a_store_that_forgets_answers_as_one_that_does_not() {
             }
         }
     }
-    // besides the last good ones, one may be under way, and one that a restart left unnamed
+    // besides the two good ones: one under way, and those that restarts left unnamed since the last round
     let checkpoints = small.checkpoints().len();
-    assert!((2..=4).contains(&checkpoints) && holds.len() > 30, "{checkpoints} checkpoints, {} holds", holds.len());
+    assert!((2..=8).contains(&checkpoints) && holds.len() > 30, "{checkpoints} checkpoints, {} holds", holds.len());
     let records = walk_kept(&small.dir.path().join("journal"), &mut |_, _| Ok(())).unwrap().segments.len();
     assert!(records > 20, "{records} segments");
     drop(stores);
