@@ -144,18 +144,33 @@ struct AgentPart<'a> {
     id: &'a AgentId,
     labels: &'a BTreeMap<String, String>,
     mode: &'static str,
-    /// Absent for an agent that is not registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<Option<&'a str>>,
+    /// Absent for an agent that is not registered, `null` for one without an owner.
+    #[serde(skip_serializing_if = "Owner::is_unknown")]
+    owner: Owner<'a>,
     registered: bool,
     team: Option<&'a TeamId>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Owner<'a> {
+    Unknown,
+    Known(Option<&'a str>),
+}
+
+impl Owner<'_> {
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
 }
 
 static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 
 fn agent_part<'a>(id: &'a AgentId, record: Option<&'a Agent>, now: Timestamp) -> AgentPart<'a> {
     match record {
-        None => AgentPart { id, labels: &NO_LABELS, mode: "enforce", owner: None, registered: false, team: None },
+        None => {
+            AgentPart { id, labels: &NO_LABELS, mode: "enforce", owner: Owner::Unknown, registered: false, team: None }
+        }
         Some(agent) => AgentPart {
             id,
             labels: &agent.spec.labels,
@@ -164,7 +179,7 @@ fn agent_part<'a>(id: &'a AgentId, record: Option<&'a Agent>, now: Timestamp) ->
                 Mode::Observe => "observe",
                 Mode::Paused => "paused",
             },
-            owner: Some(agent.spec.owner.as_deref()),
+            owner: Owner::Known(agent.spec.owner.as_deref()),
             registered: true,
             team: agent.spec.team.as_ref(),
         },

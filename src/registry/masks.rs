@@ -64,9 +64,9 @@ impl Search<'_> {
         let map = match node {
             Value::Object(map) => map,
             Value::Array(items) => {
-                let each = items.iter().enumerate();
+                let mut each = items.iter().enumerate();
                 let place = if matches!(place, Place::Covered) { place } else { Place::Lost };
-                return each.map(|(n, item)| self.schema(item, &format!("{at}/{n}"), place)).collect();
+                return each.try_for_each(|(n, item)| self.schema(item, &format!("{at}/{n}"), place));
             }
             _ => return Ok(()),
         };

@@ -187,6 +187,9 @@ const GOLDEN_CHECKPOINT: u64 = 10;
 const GOLDEN_HEAD: &str = "6325761ac39484e5f1b564173624895e23ce575ab0d8d51a79a486b8acc380f4";
 const GOLDEN_ADMISSION: &str = "adm_01m844dzg0000000000c000wzd";
 
+/// The set that the first format's files name.
+const GOLDEN_POLICY_SET: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
+
 /// What was kept of the first format is a journal, without the policy set that it names.
 fn only_the_set_is_missing((code, text): &(u8, String)) {
     let said = (*code, text.matches("DAMAGED").count(), text.contains("manifest is not in blobs"));
@@ -255,7 +258,7 @@ fn checkpoint_format_version_1_is_read() {
         "5 0.40 0.50".to_owned(),
         Some("sales".to_owned()),
         (1, 1, 1, 1),
-        Some(crate::store_asks::POLICY_SET.to_owned()),
+        Some(crate::store_asks::GOLDEN_POLICY_SET.to_owned()),
         Some("5e".repeat(32)),
     );
     assert_eq!(told, wanted);
