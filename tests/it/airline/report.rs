@@ -116,7 +116,7 @@ impl Course<'_> {
         Ok(Some(json!({"code": reason["code"], "message": reason["message"], "details": {"admission": answer["id"]}})))
     }
 
-    /// What the tool answered. Where the gate refused, its word comes first, and that the tool went along is not told: it
+    /// What the tool answered. Where the gate refused, its word is the one that stands, and that the tool went along is not told: it
     /// would not have been called.
     fn result(&mut self, call: usize, request: &Value, refusal: Option<Value>, error: Option<&str>) {
         let step = request["run"]["step"].as_str().unwrap_or_default().to_owned();

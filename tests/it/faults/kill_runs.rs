@@ -28,7 +28,6 @@ struct Known {
     completed: bool,
 }
 
-/// Seen to fail with the writer answering before it appends (`store/sled/writer/thread.rs`, `commit`).
 #[test]
 fn killed_under_load_no_event_item_retry_or_assignment_is_lost_or_doubled() {
     let mut random = Random::seeded();
