@@ -1,6 +1,8 @@
 //! What one evaluation costs, by layer: the shipped policies on the RFQ story's request, and the measured rules of the
 //! design (base, agent and entity layer with six rules). `cargo bench --bench judge`.
 
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement reads the clock and prints")]
+
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::path::Path;

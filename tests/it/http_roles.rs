@@ -32,7 +32,9 @@ fn body(method: &str, path: &str) -> serde_json::Value {
             "data": {"agent": {"id": "rfq-draft"}}
         }),
         (_, "/api/v1/runs/{id}/retry") => json!({"plan_version": "plan_x", "idempotency_key": "k", "reason": "a test"}),
-        (_, "/api/v1/runs/{id}/cancel") => json!({"category": "noise", "reason": "a test"}),
+        (_, "/api/v1/runs/{id}/cancel" | "/api/v1/attention/{id}/resolve") => {
+            json!({"category": "noise", "reason": "a test"})
+        }
         (_, "/api/v1/attempts/claim") => json!({"worker": "w", "agents": ["rfq-draft"]}),
         ("PUT", "/api/v1/connectors/{id}") => json!({"status": "up"}),
         ("PUT", "/api/v1/schedules/{id}") => json!({"agent": "rfq-draft", "cron": "0 9 * * *"}),
@@ -40,7 +42,6 @@ fn body(method: &str, path: &str) -> serde_json::Value {
         (_, "/api/v1/attention/{id}/assign") => json!({"owner": "Kim"}),
         (_, "/api/v1/attention/{id}/snooze") => json!({"until": "2999-01-01T00:00:00Z"}),
         (_, "/api/v1/attention/{id}/supply") => json!({"fields": {"/a": 1}}),
-        (_, "/api/v1/attention/{id}/resolve") => json!({"category": "noise", "reason": "a test"}),
         (_, "/api/v1/attention/bulk") => {
             json!({"act": {"escalate": {"reason": "a test"}}, "items": [{"id": "x", "revision": 1}]})
         }

@@ -93,7 +93,7 @@ impl Load {
         let dir = tempfile::tempdir().unwrap();
         image.write(self.place.dir.path(), dir.path());
         let mut settings = self.place.settings();
-        settings.state = dir.path().to_owned();
+        dir.path().clone_into(&mut settings.state);
         let clock = Arc::new(self.place.clock.clone());
         let (store, _) = Sled::open(&settings, clock).unwrap_or_else(|error| panic!("{what}: {error}"));
         for number in &image.heard {

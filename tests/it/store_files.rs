@@ -258,7 +258,7 @@ fn checkpoint_format_version_1_is_read() {
         "5 0.40 0.50".to_owned(),
         Some("sales".to_owned()),
         (1, 1, 1, 1),
-        Some(crate::store_asks::GOLDEN_POLICY_SET.to_owned()),
+        Some(GOLDEN_POLICY_SET.to_owned()),
         Some("5e".repeat(32)),
     );
     assert_eq!(told, wanted);

@@ -79,7 +79,7 @@ impl Reporter<'_> {
             }
         }
         ensure!(open.is_none() && calls.next().is_none(), "every call has its result");
-        course.end()
+        Ok(course.end())
     }
 }
 
@@ -138,7 +138,7 @@ impl Course<'_> {
         self.matters.insert(matter, (call, bad));
     }
 
-    fn end(mut self) -> Result<Told> {
+    fn end(mut self) -> Told {
         let bad = self.matters.values().filter_map(|(call, bad)| Some((bad.as_ref()?.refused, *call, bad.clone()?)));
         let worst = bad.max_by_key(|(refused, call, _)| (*refused, *call)).map(|(_, _, bad)| bad);
         let (end, data) = match &worst {
@@ -150,6 +150,6 @@ impl Course<'_> {
         self.send();
         self.told.end = end;
         self.told.error = worst.map(|bad| bad.error);
-        Ok(self.told)
+        self.told
     }
 }
