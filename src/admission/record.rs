@@ -2,7 +2,9 @@
 
 use super::answer::Decision;
 use super::request::Kind;
-use crate::vocabulary::{ActionName, AdmissionId, AgentId, EntityId, EntityType, IdempotencyKey, RunId, StepName};
+use crate::vocabulary::{
+    ActionName, AdmissionId, AgentId, Code, EntityId, EntityType, IdempotencyKey, RunId, StepName,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -65,4 +67,13 @@ pub struct DecisionRecord {
     pub input: Box<RawValue>,
     /// The answer, word for word.
     pub answer: Box<RawValue>,
+}
+
+impl DecisionRecord {
+    /// The run that it is an action of. What was asked in another agent's name, or by an attempt that is over, is none of
+    /// the run's, and no retry repeats it.
+    pub fn action_of(&self) -> Option<&RunId> {
+        let fenced = self.codes.iter().any(|code| code == Code::AttemptFenced.as_str());
+        self.run.as_ref().filter(|_| self.kind == Kind::Action && !fenced)
+    }
 }

@@ -503,3 +503,22 @@ fn a_cancel_that_races_a_completion_has_one_outcome() {
         assert_eq!(over["attempts"][0]["state"], "completed");
     }
 }
+
+#[test]
+fn what_another_agent_asks_in_a_run_does_not_take_it_from_its_owner() {
+    let daemon = Daemon::start();
+    let admin = daemon.admin();
+    let ask = |key: &str, agent: &str, kind: &str| {
+        let mut body = json!({"idempotency_key": key, "kind": kind, "agent": {"id": agent},
+            "run": {"id": "mine", "attempt": 1, "step": "s"}});
+        if kind == "action" {
+            body["action"] = json!({"name": "think"});
+        }
+        admin.post("/api/v1/admissions", &body).expect(200)
+    };
+    assert_eq!(ask("1", "rfq-draft", "action")["decision"], "allow");
+    let other = ask("2", "airline", "action");
+    assert!(other.text().contains("attempt_fenced"), "{}", other.text());
+    let retry = ask("3", "rfq-draft", "retry");
+    assert_eq!(retry["decision"], "allow", "{}", retry.text());
+}

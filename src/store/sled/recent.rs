@@ -2,7 +2,7 @@
 
 use super::index::Shelf;
 use super::position::Position;
-use crate::admission::{DecisionRecord, Kind};
+use crate::admission::DecisionRecord;
 use crate::state::{Effect, Entry};
 use crate::vocabulary::{RunId, StepName};
 use jiff::Timestamp;
@@ -100,8 +100,7 @@ impl Recent {
         for (index, entry) in (0u32..).zip(entries) {
             let position = Position { seq, index };
             if let Some(record) = decision(&entry)
-                && record.kind == Kind::Action
-                && let Some(run) = &record.run
+                && let Some(run) = record.action_of()
             {
                 let steps = match self.last_admissions.get_mut(run) {
                     Some(steps) => steps,

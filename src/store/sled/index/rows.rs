@@ -1,7 +1,6 @@
 //! The rows that one sealed segment gives. An operation's row is read as a [`crate::store::sled::Recorded`].
 
 use super::database::Shelf;
-use crate::admission::Kind;
 use crate::budget::{AccountKey, HoldState};
 use crate::state::{Effect, Entry};
 use crate::store::sled::batch::Record;
@@ -83,8 +82,8 @@ impl Rows {
                 Effect::RunEvent(event) => {
                     self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
                 }
-                Effect::Decision(record) if record.kind == Kind::Action => {
-                    if let Some(run) = &record.run {
+                Effect::Decision(record) => {
+                    if let Some(run) = record.action_of() {
                         let value = position_key(position).to_vec();
                         if record.step.is_some() {
                             self.runs.insert(run_key(run, record.step.as_ref()), value.clone());
