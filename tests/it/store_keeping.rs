@@ -66,11 +66,12 @@ fn until(holds: impl Fn() -> bool) {
     }
 }
 
-/// Everything sealed is behind, and the last checkpoint is named by the chain.
+/// Everything sealed is behind, and the last checkpoint is named by the chain. One is due only after twice its own size, so
+/// the last may lie some way back.
 fn settled_down(store: &Sled) {
     until(|| {
         let status = store.status();
-        status.index_lag < 40 && status.checkpoint.as_ref().is_some_and(|note| status.seq - note.seq < 40)
+        status.index_lag < 40 && status.checkpoint.as_ref().is_some_and(|note| status.seq - note.seq < 160)
     });
 }
 
@@ -208,8 +209,11 @@ fn segments_are_dropped_behind_two_checkpoints_and_the_chain_still_verifies() {
     let before = state_of(&store);
     let journal = place.dir.path().join("journal");
     assert!(segments(&journal).unwrap()[0].0 > 1);
+    // the keeper may write a note meanwhile
+    let at_least = store.status().seq;
     let checked = check(place.dir.path(), None).unwrap();
-    assert!(checked.dropped > 10 && checked.records == store.status().seq, "{checked:?}");
+    let at_most = store.status().seq;
+    assert!(checked.dropped > 10 && (at_least..=at_most).contains(&checked.records), "{checked:?}");
     assert_eq!(store.decision(&first.id).unwrap().unwrap().answer.get(), first.answer.get(), "the history has it");
     assert!(matches!(commit(&store, settle(silent.clone(), "0.25")), Ok(Answer::Hold(_))), "so has it the old hold");
     drop(store);
