@@ -276,12 +276,8 @@ impl Engines {
                 conditions.quarantine.well(&layer.digest, conditions.now);
                 Some(Ok(Answer::of(&value)))
             }
-            // it waited, and did not work: the interpreter asks again with a wider wall
-            Err(Failure::Time) if !worked(used, limit) => None,
-            Ok(_) | Err(Failure::Time) => {
-                conditions.quarantine.hit(&layer.digest, conditions.now, conditions.limits);
-                Some(Err(time_reason(layer, limit)))
-            }
+            // out of time, or so it looks on a machine that was taken away for a while: the interpreter says
+            Ok(_) | Err(Failure::Time) => None,
             Err(Failure::Cap(why) | Failure::Error(why, _)) => {
                 in_use.distrust(layer, format!("the RVM failed: {why}"));
                 None
@@ -425,4 +421,27 @@ fn error_reason(layer: &Layer, why: &str, place: Option<(String, u32)>) -> Box<R
 fn time_reason(layer: &Layer, limit: Duration) -> Box<Reason> {
     let message = format!("The policy of {} took longer than its limit of {} ms.", layer.id, limit.as_millis());
     Box::new(Reason::of(Code::PolicyTimeout, message, target(layer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_moves_out_as_far_as_the_machine_was_busy() {
+        let ms = Duration::from_millis;
+        // (wall, used, whether it worked, the next wall in ms)
+        for (wall, used, had_its_time, next) in [
+            (10, 10, true, 12.5),
+            (10, 9, true, 13.9),
+            (10, 8, false, 15.6),
+            (10, 5, false, 25.0),
+            (10, 0, false, 500.0),
+            (25, 6, false, 130.2),
+        ] {
+            assert_eq!(worked(ms(used), ms(10)), had_its_time, "{used} of 10 ms");
+            let wider = wider(ms(wall), ms(used)).as_secs_f64() * 1e3;
+            assert!((wider - next).abs() < 0.1, "{wall} ms, of which {used}: {wider}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ pub struct Report {
     pub digest: String,
     /// Its layers, base first.
     pub layers: Vec<LayerReport>,
-    /// The modules compiled into every layer.
+    /// The library modules; a layer is compiled with those that it refers to.
     pub libraries: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ pub struct Report {
 pub struct LayerReport {
     /// Which one.
     pub layer: LayerId,
-    /// `sha256:…` of its modules, the libraries and the data.
+    /// `sha256:…` of its modules, the libraries that it refers to, and the data.
     pub digest: String,
     /// Its modules.
     pub files: Vec<String>,

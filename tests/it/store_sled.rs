@@ -304,3 +304,37 @@ fn what_is_not_durable_leaves_no_trace() {
     assert!(matches!(answer, Answer::Decided(_)), "the key is free");
     assert!(matches!(commit(&store, envelope(Command::Tick)), Ok(Answer::Done)));
 }
+
+/// More than is kept whole in memory, none of it sealed: what is older is read from the journal where it stands.
+#[test]
+fn what_is_not_kept_whole_is_read_from_the_open_segment() {
+    const COUNT: usize = 6_000;
+    let directory = Directory::new(64 << 20);
+    let store = directory.open();
+    furnish(&store);
+    for chunk in (0..COUNT).collect::<Vec<_>>().chunks(500) {
+        let ask = |n: &usize| store.submit(asked(admit("a", &format!("k{n}"), "0.0001")));
+        let replies: Vec<_> = chunk.iter().map(ask).collect();
+        for reply in replies {
+            assert!(matches!(reply.blocking_recv().unwrap(), Ok(Answer::Decided(_))));
+        }
+    }
+    let everything_is_there = |store: &Sled| {
+        let (mut keys, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = store.decisions(&DecisionFilter::default(), cursor.as_deref(), 700).unwrap();
+            keys.extend(page.items.iter().map(|record| record.idempotency_key.clone().unwrap().to_string()));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let wanted: Vec<String> = (0..COUNT).rev().map(|n| format!("k{n}")).collect();
+        assert!(keys == wanted, "{} listed", keys.len());
+        let oldest = decided(store, admit("a", "k0", "0.0001"));
+        assert_eq!(oldest.idempotency_key.as_ref().unwrap().to_string(), "k0");
+    };
+    everything_is_there(&store);
+    drop(store);
+    everything_is_there(&directory.open());
+}

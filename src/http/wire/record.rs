@@ -466,7 +466,7 @@ pub struct PolicyFilesAnswer {
     pub digest: String,
     /// Its layers, base first.
     pub layers: Vec<LayerAnswer>,
-    /// The modules compiled into every layer.
+    /// The library modules; a layer is compiled with those that it refers to.
     pub libraries: Vec<String>,
     /// Path and text of each module.
     pub files: std::collections::BTreeMap<String, String>,
@@ -480,7 +480,7 @@ pub struct PolicyReportAnswer {
     pub digest: String,
     /// Its layers, base first.
     pub layers: Vec<LayerAnswer>,
-    /// The modules compiled into every layer.
+    /// The library modules; a layer is compiled with those that it refers to.
     pub libraries: Vec<String>,
 }
 
@@ -494,7 +494,7 @@ pub struct LayerAnswer {
     /// The agent, profile or entity type.
     #[schema(example = "rfq-draft")]
     pub name: Option<String>,
-    /// Digest of its modules, the libraries and the data.
+    /// Digest of its modules, the libraries that it refers to, and the data.
     pub digest: String,
     /// Its modules.
     pub files: Vec<String>,
