@@ -148,6 +148,11 @@ impl History {
         self.progress.lags_too_far()
     }
 
+    /// Why that will not pass by itself, where it will not.
+    pub(super) fn failure(&self) -> Option<Arc<str>> {
+        self.progress.failure()
+    }
+
     /// Holds and accounts as they stood at the first record or before, and keys that were used by the second or before,
     /// can be read elsewhere, so memory may let go of them.
     pub(super) fn can_forget(&self) -> (u64, u64) {

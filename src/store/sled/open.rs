@@ -179,6 +179,8 @@ impl Sled {
             queue: Arc::clone(&queue),
             guard: Arc::clone(&guard),
             findings: Arc::clone(&findings),
+            rows: super::index::Rows::default(),
+            buffer: super::keeper::Buffer::default(),
         };
         let (keeper, in_step) = Keeper::start(work).map_err(io)?;
         if journal_bytes <= WAITED_FOR_BYTES {

@@ -3,6 +3,7 @@
 use super::history::PutAside;
 use parking_lot::Mutex;
 use serde::Serialize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// So many sealed segments may wait for the database behind in memory.
@@ -39,6 +40,7 @@ pub(super) struct Progress {
     put_aside: Mutex<Option<PutAside>>,
     behind: AtomicBool,
     waiting: AtomicUsize,
+    stuck: Mutex<Option<Arc<str>>>,
 }
 
 impl Progress {
@@ -80,8 +82,39 @@ impl Progress {
         self.waiting.store(segments, Ordering::Relaxed);
     }
 
+    /// Why sealed segments cannot be taken in at present; `None` when they can again.
+    pub(super) fn stuck(&self, why: Option<&str>) {
+        *self.stuck.lock() = why.map(Arc::from);
+    }
+
+    /// Why nothing can be committed: sealed segments cannot be read, and memory cannot hold what waits for them any longer.
+    pub(super) fn failure(&self) -> Option<Arc<str>> {
+        self.lags_too_far().then(|| self.stuck.lock().clone()).flatten()
+    }
+
     /// Whether more waits in memory than it should hold. While it is built anew nothing waits in memory.
     pub(super) fn lags_too_far(&self) -> bool {
         !self.is_behind() && self.waiting.load(Ordering::Relaxed) > MOST_WAITING
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_busy_and_only_what_will_not_pass_is_a_failure() {
+        let progress = Progress::default();
+        progress.set(IndexState::InStep, Step::default());
+        let seen = |progress: &Progress| (progress.lags_too_far(), progress.failure().map(|why| why.to_string()));
+        progress.waiting(MOST_WAITING);
+        progress.stuck(Some("unreadable"));
+        assert_eq!(seen(&progress), (false, None), "memory still holds it");
+        progress.sealed();
+        assert_eq!(seen(&progress), (true, Some("unreadable".to_owned())));
+        progress.stuck(None);
+        assert_eq!(seen(&progress), (true, None), "it will pass");
+        progress.set(IndexState::Building, Step::default());
+        assert_eq!(seen(&progress), (false, None), "nothing waits in memory while it is built anew");
     }
 }

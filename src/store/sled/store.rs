@@ -84,9 +84,10 @@ impl Store for Sled {
     fn submit(&self, envelope: Envelope) -> Reply {
         let full = matches!(envelope.command, Command::Admit(_)) && self.0.history.keys.len() >= self.0.most_keys;
         if full || self.0.history.lags_too_far() {
+            let why = self.0.history.failure().map_or(CommitFailure::Busy, CommitFailure::NotDurable);
             let (reply, receiver) = tokio::sync::oneshot::channel();
             // its receiver is in our hands, so it cannot be gone
-            let _ = reply.send(Err(CommitFailure::Busy));
+            let _ = reply.send(Err(why));
             return receiver;
         }
         self.0.queue.submit(envelope)
@@ -185,7 +186,7 @@ impl Store for Sled {
             scrubbed: parts.scrubber.scrubbed(),
             index_lag: chain.seq.saturating_sub(parts.history.indexed()),
             queue_depth: parts.queue.depth(),
-            failed: parts.shared.failure().map(|why| why.to_string()),
+            failed: parts.shared.failure().or_else(|| parts.history.failure()).map(|why| why.to_string()),
         }
     }
 

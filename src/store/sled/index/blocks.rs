@@ -45,11 +45,10 @@ impl Blocks {
     }
 
     /// Writes rows that are sorted by their keys. Writing the same rows again changes nothing.
-    pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, prefix: &[u8], rows: &[(K, V)]) -> Result<(), IndexError> {
-        let mut block = Vec::with_capacity(BLOCK);
+    pub fn write<'r>(&self, prefix: &[u8], rows: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> Result<(), IndexError> {
+        let mut block = Vec::new();
         let mut first: &[u8] = &[];
         for (key, value) in rows {
-            let (key, value) = (key.as_ref(), value.as_ref());
             let size = 6 + key.len() + value.len();
             if !block.is_empty() && block.len() + size > BLOCK {
                 self.put_rows(prefix, first, &mut block)?;
@@ -302,9 +301,8 @@ mod tests {
                 .map(|(key, length)| (key.into_bytes(), vec![u8::try_from(length % 251).unwrap(); length])).collect();
             let db = database();
             let blocks = Blocks::open(&db, "t").unwrap();
-            let rows: Vec<_> = model.iter().collect();
-            blocks.write(b"p", &rows).unwrap();
-            blocks.write(b"q", &[(b"zz", b"another prefix")]).unwrap();
+            blocks.write(b"p", model.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))).unwrap();
+            blocks.write(b"q", [(&b"zz"[..], &b"another prefix"[..])].into_iter()).unwrap();
             prop_assert_eq!(blocks.verify(&mut || true).unwrap(), Some(model.len() + 1));
             let largest = db.open_tree("t").unwrap().iter().values().map(|v| v.unwrap().len()).max();
             prop_assert!(largest <= Some(BLOCK));
@@ -330,7 +328,7 @@ mod tests {
     fn a_changed_byte_is_noticed() {
         let db = database();
         let blocks = Blocks::open(&db, "t").unwrap();
-        blocks.write(b"", &[(b"key", b"value")]).unwrap();
+        blocks.write(b"", [(&b"key"[..], &b"value"[..])].into_iter()).unwrap();
         let tree = db.open_tree("t").unwrap();
         let (key, value) = tree.first().unwrap().unwrap();
         for position in 0..value.len() {

@@ -43,6 +43,7 @@ pub enum Shelf {
 
 impl Shelf {
     pub(super) const COUNT: usize = 3;
+    pub(super) const ALL: [Self; Self::COUNT] = [Self::Decisions, Self::Holds, Self::Audit];
     const NAMES: [&'static str; Self::COUNT] = ["decisions", "hold_operations", "audit"];
 
     /// The shelf of an operation.
@@ -194,7 +195,7 @@ impl Index {
     /// Writes the operations of a part of a segment.
     pub fn write_shelves(&self, rows: &mut Rows) -> Result<(), IndexError> {
         for (blocks, rows) in self.shelves.iter().zip(&rows.shelves) {
-            blocks.write(&[], rows)?;
+            blocks.write(&[], rows.iter())?;
         }
         rows.clear_shelves();
         Ok(())
@@ -209,7 +210,7 @@ impl Index {
 
     fn write(&self, sealed: &Sealed, rows: &Rows) -> Result<(), IndexError> {
         for (blocks, rows) in self.shelves.iter().zip(&rows.shelves) {
-            blocks.write(&[], rows)?;
+            blocks.write(&[], rows.iter())?;
         }
         let run = sealed.first_seq.to_be_bytes();
         for (blocks, rows) in [
@@ -218,8 +219,7 @@ impl Index {
             (&self.runs, &rows.runs),
             (&self.run_events, &rows.run_events),
         ] {
-            let rows: Vec<_> = rows.iter().collect();
-            blocks.write(&run, &rows)?;
+            blocks.write(&run, rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
         }
         self.db.flush()?;
         let noted = Noted { last_seq: sealed.last_seq, head: sealed.head, rows: rows.count() };
@@ -295,7 +295,18 @@ impl Index {
 
     /// A hold that is no longer pending, as it stood when it was last changed: never before the record that placed it.
     pub fn hold(&self, id: &HoldId, placed: u64) -> Result<Option<Hold>, IndexError> {
-        self.newest_value(&self.holds, "holds", id.as_str().as_bytes(), placed)
+        let damaged = || IndexError::Damaged("holds".to_owned());
+        let Some(row) = self.newest(&self.holds, id.as_str().as_bytes(), placed)? else { return Ok(None) };
+        if row.starts_with(b"{") {
+            return serde_json::from_slice(&row).map(Some).map_err(|_| damaged());
+        }
+        let (shelf, position) = rows::hold_place(&row).ok_or_else(damaged)?;
+        let recorded = self.at(shelf, position)?.ok_or_else(damaged)?;
+        let hold = recorded.entry.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Hold(hold) if hold.id == *id => Some(Hold::clone(hold)),
+            _ => None,
+        });
+        hold.map(Some).ok_or_else(damaged)
     }
 
     /// An account, as it stood when it was last touched.
@@ -356,4 +367,57 @@ fn size_of(folder: &Path) -> u64 {
 
 fn parse(shelf: Shelf, row: &[u8]) -> Result<Recorded, IndexError> {
     serde_json::from_slice(row).map_err(|_| IndexError::Damaged(Shelf::NAMES[shelf as usize].to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sled::batch::Record;
+    use serde_json::json;
+
+    fn hold(id: &str, state: &str) -> serde_json::Value {
+        json!({"id": id, "admission": "adm_1", "agent": "a", "state": state, "placed_at": "2026-11-23T12:00:00Z",
+            "expires_at": "2026-11-23T12:10:00Z", "lines": []})
+    }
+
+    #[test]
+    fn holds_are_found_where_they_stand_and_as_older_versions_wrote_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path(), &[], None).unwrap();
+        let entry = |op: &str, hold: serde_json::Value| json!({"op": op, "actor": {"name": "x"}, "subject": "hold:h", "effects": [{"hold": hold}]});
+        let mut rows = Rows::default();
+        for (seq, entries) in [
+            (1, [entry("admit", hold("hold_1", "pending")), entry("hold.release", hold("hold_1", "released"))]),
+            (2, [entry("hold.expire", hold("hold_2", "expired")), entry("hold.settle", hold("hold_2", "settled"))]),
+        ] {
+            let payload = json!({"time": "2026-11-23T12:00:00Z", "entries": entries, "accounts": []}).to_string();
+            let record: Record = serde_json::from_str(&payload).unwrap();
+            let texts: Vec<Box<serde_json::value::RawValue>> =
+                entries.iter().map(|entry| serde_json::value::to_raw_value(entry).unwrap()).collect();
+            rows.add(seq, &record, &texts.iter().map(|text| &**text).collect::<Vec<_>>()).unwrap();
+        }
+        let sealed = Sealed {
+            path: dir.path().join("1.seg"),
+            first_seq: 1,
+            last_seq: 2,
+            head: Digest::default(),
+            length: 0,
+            next: crate::audit::SegmentHeader {
+                writer: crate::audit::WriterId::from_bytes([0; 16]),
+                first_seq: 3,
+                previous_hash: Digest::default(),
+                previous: crate::audit::Previous { length: 0, abandoned: false },
+            },
+        };
+        index.add(&sealed, &rows).unwrap();
+        let old = serde_json::to_vec(&hold("hold_old", "expired")).unwrap();
+        index.holds.write(&1u64.to_be_bytes(), [(&b"hold_old"[..], old.as_slice())].into_iter()).unwrap();
+        for (id, state) in
+            [("hold_1", Some("released")), ("hold_2", Some("settled")), ("hold_old", Some("expired")), ("hold_3", None)]
+        {
+            let found = index.hold(&id.parse().unwrap(), 0).unwrap();
+            let state_found = found.map(|hold| serde_json::to_value(hold.state).unwrap());
+            assert_eq!(state_found, state.map(serde_json::Value::from), "{id}");
+        }
+    }
 }

@@ -6,9 +6,9 @@ use crate::state::{Effect, Entry};
 use crate::store::sled::batch::Record;
 use crate::store::sled::position::Position;
 use crate::vocabulary::{BudgetId, RunId, StepName};
-use jiff::Timestamp;
-use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -16,8 +16,8 @@ type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Debug, Default)]
 pub struct Rows {
     /// Operations by position, shelf by shelf.
-    pub(super) shelves: [Vec<([u8; 12], Vec<u8>)>; Shelf::COUNT],
-    /// Holds that are no longer pending.
+    pub(super) shelves: [ShelfRows; Shelf::COUNT],
+    /// Where holds that are no longer pending were changed last.
     pub(super) holds: Sorted,
     /// Accounts as they stood last.
     pub(super) accounts: Sorted,
@@ -25,47 +25,65 @@ pub struct Rows {
     pub(super) runs: Sorted,
     /// The events of runs, by run and number.
     pub(super) run_events: Sorted,
-    /// Bytes of the operations that wait here.
-    bytes: usize,
     /// Operations that were written before the segment's end.
     written: usize,
+}
+
+/// The rows of one shelf, in one piece of memory.
+#[derive(Debug, Default)]
+pub(super) struct ShelfRows {
+    rows: Vec<([u8; 12], Range<usize>)>,
+    bytes: Vec<u8>,
+}
+
+impl ShelfRows {
+    /// Row by row: key and value.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.rows.iter().map(|(key, range)| (key.as_slice(), &self.bytes[range.clone()]))
+    }
 }
 
 /// So many bytes of operations wait for the segment's end: a segment's worth of memory is dear to touch.
 const MOST_BYTES: usize = 1 << 20;
 
-/// A row of a shelf.
-#[derive(Serialize)]
-struct Row<'a> {
-    time: Timestamp,
-    entry: &'a Entry,
-}
-
 impl Rows {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        let shelves: usize = self.shelves.iter().map(Vec::len).sum();
+        let shelves: usize = self.shelves.iter().map(|shelf| shelf.rows.len()).sum();
         self.written + shelves + self.holds.len() + self.accounts.len() + self.runs.len() + self.run_events.len()
     }
 
     /// Whether operations should be written before more are taken in.
     pub(in crate::store::sled) fn is_large(&self) -> bool {
-        self.bytes >= MOST_BYTES
+        self.shelves.iter().map(|shelf| shelf.bytes.len()).sum::<usize>() >= MOST_BYTES
     }
 
-    /// The operations are written.
+    /// The operations are written. Their memory is kept for the next ones.
     pub(super) fn clear_shelves(&mut self) {
         for shelf in &mut self.shelves {
-            self.written += shelf.len();
-            shelf.clear();
+            self.written += shelf.rows.len();
+            shelf.rows.clear();
+            shelf.bytes.clear();
         }
-        self.bytes = 0;
     }
 
-    /// Takes a record in.
-    pub(in crate::store::sled) fn add(&mut self, seq: u64, record: &Record) -> Result<(), serde_json::Error> {
-        for (index, entry) in (0u32..).zip(&record.entries) {
-            self.add_entry(Position { seq, index }, record.time, entry)?;
+    /// Ready for the next segment.
+    pub(in crate::store::sled) fn clear(&mut self) {
+        self.clear_shelves();
+        let shelves = std::mem::take(&mut self.shelves);
+        *self = Self { shelves, ..Self::default() };
+    }
+
+    /// Takes a record in; `texts` are its operations as they are written there.
+    pub(in crate::store::sled) fn add(
+        &mut self,
+        seq: u64,
+        record: &Record,
+        texts: &[&RawValue],
+    ) -> Result<(), serde_json::Error> {
+        let time = serde_json::to_string(&record.time)?;
+        for ((index, entry), text) in (0u32..).zip(&record.entries).zip(texts) {
+            self.add_entry(Position { seq, index }, &time, entry, text)?;
         }
         for account in &record.accounts {
             self.accounts.insert(account_key(&account.key), serde_json::to_vec(account)?);
@@ -73,11 +91,18 @@ impl Rows {
         Ok(())
     }
 
-    fn add_entry(&mut self, position: Position, time: Timestamp, entry: &Entry) -> Result<(), serde_json::Error> {
+    fn add_entry(
+        &mut self,
+        position: Position,
+        time: &str,
+        entry: &Entry,
+        text: &RawValue,
+    ) -> Result<(), serde_json::Error> {
+        let shelf = Shelf::of(entry);
         for effect in &entry.effects {
             match effect {
                 Effect::Hold(hold) if hold.state != HoldState::Pending => {
-                    self.holds.insert(hold.id.as_str().as_bytes().to_vec(), serde_json::to_vec(hold)?);
+                    self.holds.insert(hold.id.as_str().as_bytes().to_vec(), hold_value(shelf, position));
                 }
                 Effect::RunEvent(event) => {
                     self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
@@ -94,11 +119,31 @@ impl Rows {
                 _ => {}
             }
         }
-        let row = serde_json::to_vec(&Row { time, entry })?;
-        self.bytes += row.len();
-        self.shelves[Shelf::of(entry) as usize].push((position_key(position), row));
+        let ShelfRows { rows, bytes } = &mut self.shelves[shelf as usize];
+        let from = bytes.len();
+        // read back as a `Recorded`
+        for part in ["{\"time\":", time, ",\"entry\":", text.get(), "}"] {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        rows.push((position_key(position), from..bytes.len()));
         Ok(())
     }
+}
+
+/// Where a hold that is no longer pending stands: the operation that changed it last. Before version 3 of the database it
+/// was the hold itself, as JSON.
+fn hold_value(shelf: Shelf, position: Position) -> Vec<u8> {
+    let mut value = Vec::with_capacity(13);
+    value.push(shelf as u8);
+    value.extend_from_slice(&position_key(position));
+    value
+}
+
+/// And back; `None` for what [`hold_value`] did not make.
+pub(super) fn hold_place(value: &[u8]) -> Option<(Shelf, Position)> {
+    let (shelf, position) = value.split_first()?;
+    let shelf = Shelf::ALL.into_iter().find(|known| *known as u8 == *shelf)?;
+    Some((shelf, position_of(position)?))
 }
 
 /// A position as a key that sorts as it does.
