@@ -2,6 +2,7 @@
 //! append + `fdatasync` of a directory, and the daemon's own `/healthz`.
 
 mod connection;
+mod events;
 mod floors;
 mod load;
 mod requests;
@@ -46,6 +47,15 @@ pub struct BenchArgs {
     /// How long holds stay open, in seconds
     #[arg(long, default_value_t = 2)]
     pub hold_ttl_s: u32,
+    /// Report events of runs instead: batches of 100, ten runs each, from start to end; `allowed` counts events
+    #[arg(long, conflicts_with_all = ["requests", "settle", "rate", "get"])]
+    pub events: bool,
+    /// Of a hundred such runs, so many fail
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, requires = "events")]
+    pub failing: u32,
+    /// Read this path instead; several are read in turn
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["requests", "settle", "rate"])]
+    pub get: Vec<String>,
     /// A directory for the floor of append + fdatasync; none, no such floor
     #[arg(long, value_name = "DIR")]
     pub floor_dir: Option<PathBuf>,
@@ -78,9 +88,15 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let floor = Duration::from_secs(args.seconds.clamp(1, 3));
-    let healthz = runtime.block_on(load::healthz(&plan, floor))?;
+    let healthz = runtime.block_on(load::reads(&plan, Rc::new(vec!["/healthz".to_owned()]), floor))?;
     let fdatasync = args.floor_dir.as_deref().map(|dir| floors::append_and_sync(dir, floor)).transpose()?;
-    let figures = runtime.block_on(load::admissions(&plan))?;
+    let figures = if args.events {
+        runtime.block_on(events::events(&plan, args.failing))?
+    } else if args.get.is_empty() {
+        runtime.block_on(load::admissions(&plan))?
+    } else {
+        runtime.block_on(load::reads(&plan, Rc::new(args.get.clone()), plan.length))?
+    };
     report(args, &figures, &healthz, fdatasync.as_ref(), out)?;
     Ok(u8::from(!figures.errors.is_empty()))
 }

@@ -7,7 +7,7 @@ use super::caller::{Caller, Gate};
 use super::problem::Problem;
 use crate::budget::{BudgetView, view};
 use crate::operations::{App, Operation, OperationError};
-use crate::vocabulary::Balance;
+use crate::vocabulary::{Balance, BudgetId};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -23,6 +23,9 @@ const SECONDS: [f64; 17] = [
 ];
 /// Bounds of the histogram of batch sizes.
 const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// So many budgets have series of their own: a scrape must stay one.
+const MOST_BUDGETS: usize = 1_000;
 
 /// Whether `/metrics` answers without a key.
 #[derive(Clone, Copy, Debug)]
@@ -121,10 +124,19 @@ fn state(app: &App, text: &mut String) {
 
 fn budgets(app: &App, text: &mut String) {
     let now = app.now();
-    let views: Vec<BudgetView> = app.read(|state| {
-        let alive = state.budgets().filter(|budget| budget.deleted_at.is_none());
-        alive.map(|budget| view(budget, state.accounts_of(budget.id()), now)).collect()
+    let (ids, all): (Vec<BudgetId>, usize) = app.read(|state| {
+        let alive = || state.budgets().filter(|budget| budget.deleted_at.is_none()).map(|budget| budget.id());
+        (alive().take(MOST_BUDGETS).cloned().collect(), alive().count())
     });
+    // a look at the state for each: the writer does not wait for all of them
+    let look =
+        |id: &BudgetId| app.read(|state| state.budget(id).map(|budget| view(budget, state.accounts_of(id), now)));
+    let views: Vec<BudgetView> = ids.iter().filter_map(look).collect();
+    let _ = write!(
+        text,
+        "# HELP tollgate_budgets Budgets; the first {MOST_BUDGETS} of them have series of their own\n\
+         # TYPE tollgate_budgets gauge\ntollgate_budgets {all}\n"
+    );
     let figures: [(&str, &str, fn(&crate::budget::AccountUsage) -> Balance); 4] = [
         ("tollgate_budget_spent_units", "Booked in the current window", |usage| usage.spent),
         ("tollgate_budget_held_units", "Set aside in the current window", |usage| usage.held),

@@ -3,11 +3,13 @@
 use super::app::App;
 use super::error::OperationError;
 use super::roles::{Operation, Principal};
-use crate::budget::{AccountUsage, Accounts as _, BudgetSpec, BudgetView, Raise, usage, view};
+use crate::budget::{AccountUsage, Accounts as _, Budget, BudgetSpec, BudgetView, Raise, usage, view};
 use crate::decide::{Answer, BudgetEdit, Command, RaiseCommand};
 use crate::state::FirstAnswer;
+use crate::store::Page;
 use crate::vocabulary::{BudgetId, RaiseId};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What applying a file of budgets changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,13 +24,25 @@ pub struct Applied {
     pub unchanged: Vec<BudgetId>,
 }
 
-/// Every budget that is not deleted, by id, with the figures of its current window.
-pub fn budgets(app: &App, principal: &Principal) -> Result<Vec<BudgetView>, OperationError> {
+/// Budgets that are not deleted, by id, a page behind the cursor, with the figures of its current window.
+pub fn budgets(
+    app: &App,
+    principal: &Principal,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<BudgetView>, OperationError> {
     principal.may(Operation::ReadBudgets)?;
+    let behind = cursor.map(BudgetId::new).transpose().map_err(|_| OperationError::Invalid {
+        pointer: "?cursor".to_owned(),
+        message: "is not one that a page gave".to_owned(),
+    })?;
     let now = app.now();
     Ok(app.read(|state| {
-        let alive = state.budgets().filter(|budget| budget.deleted_at.is_none());
-        alive.map(|budget| view(budget, state.accounts_of(budget.id()), now)).collect()
+        let mut alive = state.budgets_behind(behind.as_ref()).filter(|budget| budget.deleted_at.is_none());
+        let page: Vec<&Arc<Budget>> = alive.by_ref().take(limit).collect();
+        let next = page.last().filter(|_| alive.next().is_some()).map(|last| last.id().to_string());
+        let items = page.into_iter().map(|budget| view(budget, state.accounts_of(budget.id()), now)).collect();
+        Page { items, next }
     }))
 }
 

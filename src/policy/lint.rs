@@ -118,7 +118,8 @@ impl Lint<'_> {
             }
         }
         for reference in &rule.references {
-            if !rule.locals.contains_key(&reference.root) {
+            // calls go by name alone: a variable of the same name is not in their way
+            if reference.arguments.is_some() || !rule.locals.contains_key(&reference.root) {
                 self.reference(reference);
             }
         }

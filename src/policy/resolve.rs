@@ -146,7 +146,7 @@ impl<'a> Packages<'a> {
     }
 
     fn callees(&self, facts: &Facts, rule: &RuleFacts, reference: &Reference) -> Vec<Node> {
-        if rule.locals.contains_key(&reference.root) {
+        if reference.arguments.is_none() && rule.locals.contains_key(&reference.root) {
             return Vec::new();
         }
         if self.has_rule(&facts.package, &reference.root) {

@@ -11,6 +11,7 @@ use crate::registry::{Agent, ApiKey, EntityTypeRecord, Mode, Pause};
 use crate::vocabulary::{AgentId, ApiKeyId, BudgetId, EntityType, HoldId, PauseId};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// How many past policy sets are remembered for the list of them.
@@ -181,6 +182,12 @@ impl State {
     /// Every budget, also deleted ones, by id.
     pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
         self.budgets.values()
+    }
+
+    /// Budgets behind this id (or all), also deleted ones, by id.
+    pub fn budgets_behind(&self, id: Option<&BudgetId>) -> impl Iterator<Item = &Arc<Budget>> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.budgets.range::<BudgetId, _>((from, Bound::Unbounded)).map(|(_, budget)| budget)
     }
 
     /// The budgets whose scope these facts fit.

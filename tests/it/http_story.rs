@@ -142,6 +142,28 @@ fn a_budget_is_changed_only_by_who_saw_it() {
 }
 
 #[test]
+fn budgets_are_listed_page_by_page() {
+    let daemon = Daemon::start();
+    let admin = daemon.admin();
+    let budgets: Vec<_> = ["a", "b", "c", "d", "e"]
+        .map(|id| json!({"id": id, "unit": "usd", "limit": "1", "window": {"kind": "lifetime"}}))
+        .to_vec();
+    admin.put("/api/v1/budgets", &json!({"budgets": budgets})).expect(200);
+    admin.delete_if("/api/v1/budgets/c", "*").expect(200);
+    let page = |query: &str| {
+        let page = admin.get(&format!("/api/v1/budgets{query}")).expect(200);
+        let ids = page["items"].as_array().unwrap().iter().map(|b| b["id"].as_str().unwrap().to_owned());
+        (ids.collect::<Vec<_>>().join(""), page["next"].clone())
+    };
+    assert_eq!(page(""), ("abde".to_owned(), json!(null)));
+    assert_eq!(page("?limit=2"), ("ab".to_owned(), json!("b")));
+    assert_eq!(page("?limit=2&cursor=b"), ("de".to_owned(), json!(null)), "nothing is left behind the last one");
+    assert_eq!(page("?cursor=zz"), (String::new(), json!(null)));
+    admin.get("/api/v1/budgets?cursor=%20").problem(400, "invalid_request");
+    admin.get("/api/v1/budgets?limit=0").problem(400, "invalid_request");
+}
+
+#[test]
 fn what_is_paused_is_denied_until_the_pause_ends() {
     let daemon = Daemon::start();
     let admin = daemon.admin();

@@ -38,7 +38,7 @@ impl Figures {
         self.latencies_us.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
-    fn error(&mut self, kind: String, text: &str) {
+    pub(super) fn error(&mut self, kind: String, text: &str) {
         self.first_error.get_or_insert_with(|| text.chars().take(500).collect());
         *self.errors.entry(kind).or_default() += 1;
     }
@@ -85,37 +85,48 @@ impl Figures {
     }
 }
 
-/// The daemon's `/healthz` on as many connections.
-pub(super) async fn healthz(plan: &Rc<Plan>, length: Duration) -> anyhow::Result<Figures> {
-    on_all(plan, |plan, clock| async move {
-        let mut connection = Connection::open(plan.address, &plan.key).await?;
-        let mut figures = Figures::default();
-        while clock.monotonic() < length {
-            let started = clock.monotonic();
-            let (status, body) = connection.ask("GET", "/healthz", "").await?;
-            if status == 200 {
-                figures.add(clock.monotonic().saturating_sub(started));
-            } else {
-                let body = body.to_owned();
-                figures.error(status.to_string(), &body);
+/// Reads of these paths in turn, on as many connections.
+pub(super) async fn reads(plan: &Rc<Plan>, paths: Rc<Vec<String>>, length: Duration) -> anyhow::Result<Figures> {
+    let asked = Rc::new(Cell::new(0_usize));
+    on_all(plan, move |plan, clock| {
+        let (paths, asked) = (Rc::clone(&paths), Rc::clone(&asked));
+        async move {
+            let mut connection = Connection::open(plan.address, &plan.key).await?;
+            let mut figures = Figures::default();
+            while clock.monotonic() < length {
+                let path = &paths[asked.get() % paths.len()];
+                asked.set(asked.get() + 1);
+                let started = clock.monotonic();
+                let (status, body) = connection.ask("GET", path, "").await?;
+                if status == 200 {
+                    figures.add(clock.monotonic().saturating_sub(started));
+                } else {
+                    let body = body.to_owned();
+                    figures.error(status.to_string(), &body);
+                }
             }
+            Ok(figures)
         }
-        Ok(figures)
     })
     .await
 }
 
-/// Admissions, and settlements behind them where they are wanted.
-pub(super) async fn admissions(plan: &Rc<Plan>) -> anyhow::Result<Figures> {
+/// A name that no other run of this has.
+pub(super) fn random(prefix: &str) -> anyhow::Result<String> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let prefix = Rc::new(format!("bench-{:016x}", u64::from_le_bytes(random)));
+    Ok(format!("{prefix}-{:016x}", u64::from_le_bytes(random)))
+}
+
+/// Admissions, and settlements behind them where they are wanted.
+pub(super) async fn admissions(plan: &Rc<Plan>) -> anyhow::Result<Figures> {
+    let prefix = Rc::new(random("bench")?);
     let asked = Rc::new(Cell::new(0_u64));
     on_all(plan, |plan, clock| one_connection(plan, Rc::clone(&prefix), clock, Rc::clone(&asked))).await
 }
 
 /// Runs one task for each connection, all on this thread, and gathers what came of them.
-async fn on_all<F>(plan: &Rc<Plan>, task: impl Fn(Rc<Plan>, Rc<SystemClock>) -> F) -> anyhow::Result<Figures>
+pub(super) async fn on_all<F>(plan: &Rc<Plan>, task: impl Fn(Rc<Plan>, Rc<SystemClock>) -> F) -> anyhow::Result<Figures>
 where
     F: Future<Output = anyhow::Result<Figures>> + 'static,
 {

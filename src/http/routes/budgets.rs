@@ -1,12 +1,13 @@
 //! Budgets and their raises.
 
 use super::super::caller::{Caller, Gate};
-use super::super::extract::{Body, etag, if_match};
+use super::super::extract::{Body, Query, etag, if_match};
 use super::super::problem::{Problem, ProblemCode};
 use super::super::wire::budget::{
     AppliedAnswer, ApplyBody, BudgetAnswer, BudgetBody, RaiseAnswer, RaiseBody, ReasonBody, UsageAnswer,
 };
 use super::super::wire::record::List;
+use super::super::wire::run::PageQuery;
 use super::admissions::off_thread;
 use super::table::path_id;
 use crate::audit::canonical_json;
@@ -24,11 +25,16 @@ fn tagged(status: StatusCode, view: &BudgetView) -> HttpResponse {
 /// List budgets
 ///
 /// Every budget that is not deleted, by id, with the figures of its current window.
-#[utoipa::path(get, path = "/api/v1/budgets", operation_id = "list_budgets", tag = "budgets",
-    responses((status = 200, description = "The budgets", body = List<BudgetAnswer>)))]
-pub async fn list_budgets(gate: Gate, caller: Caller) -> Result<web::Json<List<BudgetAnswer>>, Problem> {
-    let views = operations::budgets(&gate, &caller.0)?;
-    Ok(web::Json(List::whole(views.iter().map(BudgetAnswer::from).collect())))
+#[utoipa::path(get, path = "/api/v1/budgets", operation_id = "list_budgets", tag = "budgets", params(PageQuery),
+    responses((status = 200, description = "A page of budgets", body = List<BudgetAnswer>)))]
+pub async fn list_budgets(
+    gate: Gate,
+    caller: Caller,
+    query: Query<PageQuery>,
+) -> Result<web::Json<List<BudgetAnswer>>, Problem> {
+    let limit = query.0.limit()?;
+    let page = operations::budgets(&gate, &caller.0, query.0.cursor.as_deref(), limit)?;
+    Ok(web::Json(List { items: page.items.iter().map(BudgetAnswer::from).collect(), next: page.next }))
 }
 
 /// Make a budget
