@@ -195,6 +195,11 @@ impl Item {
         }
     }
 
+    /// Whether something must be put right before a retry can help, and was not yet.
+    pub fn needs_setup(&self) -> bool {
+        self.class == Class::Setup && self.state != ItemState::ReadyToRetry
+    }
+
     /// What is suggested.
     pub fn suggestion(&self) -> Suggestion {
         match self.state {

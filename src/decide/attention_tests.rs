@@ -251,6 +251,7 @@ fn a_failed_run_is_an_item_in_the_record_of_its_event() {
         run: "run-17".parse().unwrap(),
         category: CancelCategory::Noise,
         reason: "a test".to_owned(),
+        seen: None,
     }))
     .unwrap();
     let item = of_run(&gate, "run-17").unwrap();

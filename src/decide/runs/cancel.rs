@@ -1,7 +1,7 @@
 //! A run's end, asked for or forced by a person.
 
 use super::command::RunAnswer;
-use super::put::{Change, known, put};
+use super::put::{Change, as_seen, known, put};
 use crate::decide::command::{Context, Refusal};
 use crate::registry::Actor;
 use crate::runs::{self, CancelCategory, Run};
@@ -15,6 +15,7 @@ pub(super) fn cancel(
     id: &RunId,
     category: CancelCategory,
     reason: &str,
+    seen: Option<u64>,
     actor: &Actor,
     ctx: &Context<'_>,
 ) -> Result<RunAnswer, Refusal> {
@@ -22,6 +23,7 @@ pub(super) fn cancel(
     let Some((after, event)) = runs::cancel(&run, category, reason, actor, ctx.now) else {
         return Ok(RunAnswer::Run(run));
     };
+    as_seen(draft, id, seen)?;
     let change = Change {
         op: "run.cancel",
         run: after,

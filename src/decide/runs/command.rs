@@ -24,6 +24,8 @@ pub enum RunCommand {
         category: CancelCategory,
         /// Why, in words.
         reason: String,
+        /// The revision of the run's item that was seen, where somebody goes by one.
+        seen: Option<u64>,
     },
     /// End its attempt without its runtime's proof.
     ForceStop {
@@ -82,6 +84,8 @@ pub struct RetryCommand {
     pub acknowledge: Vec<String>,
     /// An admin lets it go on although the same step failed again.
     pub overridden: bool,
+    /// The revision of the run's item that was seen, where somebody goes by one.
+    pub seen: Option<u64>,
     /// The question, as what it would repeat.
     pub judged: Admit,
 }
@@ -169,7 +173,9 @@ pub(in crate::decide) fn decide(
 ) -> Result<Answer, Refusal> {
     let answer = match command {
         RunCommand::Report(events) => report::report(draft, events, actor, ctx),
-        RunCommand::Cancel { run, category, reason } => cancel::cancel(draft, run, *category, reason, actor, ctx)?,
+        RunCommand::Cancel { run, category, reason, seen } => {
+            cancel::cancel(draft, run, *category, reason, *seen, actor, ctx)?
+        }
         RunCommand::ForceStop { run, reason } => cancel::force_stop(draft, run, reason, actor, ctx)?,
         RunCommand::Retry(command) => retry::retry(draft, command, actor, ctx)?,
         RunCommand::Claim(command) => claim::claim(draft, command, actor, ctx),

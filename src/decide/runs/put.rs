@@ -1,5 +1,6 @@
 //! Where every change of a run ends: its clocks are wound anew, and it becomes one operation of the journal.
 
+use crate::attention::Subject;
 use crate::budget;
 use crate::decide::command::{Context, Refusal};
 use crate::registry::Actor;
@@ -63,6 +64,13 @@ pub(super) fn listening_since(draft: &Draft<'_>, ctx: &Context<'_>) -> Timestamp
 /// A run that is known.
 pub(super) fn known(draft: &Draft<'_>, run: &RunId) -> Result<Arc<Run>, Refusal> {
     draft.runs().run(run).cloned().ok_or_else(|| Refusal::NotFound { what: "run", id: run.to_string() })
+}
+
+/// What somebody saw of the run's item is what it still is.
+pub(super) fn as_seen(draft: &Draft<'_>, run: &RunId, seen: Option<u64>) -> Result<(), Refusal> {
+    let Some(seen) = seen else { return Ok(()) };
+    let current = draft.item_about(&Subject::Run(run.clone())).map_or(0, |item| item.revision);
+    if current == seen { Ok(()) } else { Err(Refusal::Revision { current }) }
 }
 
 /// Frees what the run's admissions set aside: its runtime proved that nothing more comes.

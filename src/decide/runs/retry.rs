@@ -2,7 +2,7 @@
 
 use super::cancel::stood;
 use super::command::{RetryCommand, RunAnswer};
-use super::put::{Change, known, put};
+use super::put::{Change, as_seen, known, put};
 use crate::admission::{AdmissionAnswer, Decision};
 use crate::decide::admit::admit;
 use crate::decide::command::{Admit, Answer, Context, Refusal};
@@ -39,6 +39,7 @@ pub(super) fn retry(
             _ => Err(Refusal::IdempotencyConflict { admission: None }),
         };
     }
+    as_seen(draft, &run.id, command.seen)?;
     let plan = plan_of(draft, &run);
     let asked = RetryAsked {
         plan_version: &command.plan_version,

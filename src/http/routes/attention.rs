@@ -4,17 +4,15 @@ use super::super::caller::{Caller, Gate};
 use super::super::edge::Facts;
 use super::super::extract::{Body, Query, etag, if_match};
 use super::super::problem::Problem;
-use super::super::wire::attention::{
-    BulkAnswers, BulkOutcomeAnswer, ChangedAnswer, GroupAnswer, GroupQuery, HeadlineAnswer, ItemAnswer, ItemQuery,
-};
-use super::super::wire::attention_act::{
-    AssignBody, BulkBody, BulkPreviewBody, EscalateBody, ResolveBody, SnoozeBody, SupplyBody,
-};
+use super::super::wire::attention::{GroupAnswer, GroupQuery, HeadlineAnswer, ItemQuery};
+use super::super::wire::attention_act::{AssignBody, EscalateBody, ResolveBody, SnoozeBody, SupplyBody};
+use super::super::wire::attention_bulk::{BulkAnswers, BulkBody, BulkOutcomeAnswer, BulkPreviewBody};
 use super::super::wire::delivery::{DeliveryAnswer, DeliveryQuery};
+use super::super::wire::item::{ChangedAnswer, ItemAnswer};
 use super::super::wire::record::List;
 use super::admissions::off_thread;
 use super::table::path_id;
-use crate::operations::{self, BulkAnswer, ItemAct};
+use crate::operations::{self, ItemAct};
 use crate::vocabulary::ItemId;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -176,7 +174,8 @@ pub async fn resolve_item(
 
 /// Preview one act on many items
 ///
-/// Says for each what the act would do, and freezes the list by the revisions that it answers.
+/// Of `ids`, or of those that fit a `query`. Says for each what the act would do, and freezes the list by what it answers:
+/// revisions, and for a retry the versions of the plans.
 #[utoipa::path(post, path = "/api/v1/attention/bulk/preview", operation_id = "preview_items", tag = "attention", request_body = BulkPreviewBody,
     responses((status = 200, description = "What would become of each", body = BulkAnswers)))]
 pub async fn preview_items(
@@ -185,21 +184,18 @@ pub async fn preview_items(
     request: HttpRequest,
     body: Body<BulkPreviewBody>,
 ) -> Result<web::Json<BulkAnswers>, Problem> {
-    let (act, ids) = body.wire.asked()?;
+    let by_query = body.wire.query.is_some();
+    let (act, of) = body.wire.asked()?;
     let request_id = id_of(&request);
-    let answers = operations::preview_items(&gate, &caller.0, ids, &act)?;
-    let now = gate.now();
-    let items = answers.into_iter().map(|(answer, revision)| {
-        let mut outcome = outcome(answer, &request_id, now);
-        outcome.revision = revision;
-        outcome
-    });
-    Ok(web::Json(BulkAnswers { items: items.collect() }))
+    let preview = off_thread(move || operations::preview_items(&gate, &caller.0, of, &act)).await?;
+    let items = preview.items.into_iter().map(|item| BulkOutcomeAnswer::previewed(item, &request_id)).collect();
+    Ok(web::Json(BulkAnswers { items, more: by_query.then_some(preview.more) }))
 }
 
 /// Do one thing to many items
 ///
-/// Those of a preview, as they were there: one that has changed since is refused, and the others go on.
+/// Those of a preview, as they were there: one that has changed since is refused, and the others go on. A retry or a cancel
+/// handed in again changes nothing.
 #[utoipa::path(post, path = "/api/v1/attention/bulk", operation_id = "act_on_items", tag = "attention", request_body = BulkBody,
     responses((status = 200, description = "What became of each", body = BulkAnswers)))]
 pub async fn act_on_items(
@@ -211,26 +207,12 @@ pub async fn act_on_items(
     let (act, items) = body.wire.asked()?;
     let request_id = id_of(&request);
     let answers = operations::act_on_items(&gate, &caller.0, items, &act).await?;
-    let now = gate.now();
-    Ok(web::Json(BulkAnswers { items: answers.into_iter().map(|answer| outcome(answer, &request_id, now)).collect() }))
+    let items = answers.into_iter().map(|answer| BulkOutcomeAnswer::of(answer, &request_id)).collect();
+    Ok(web::Json(BulkAnswers { items, more: None }))
 }
 
 fn id_of(request: &HttpRequest) -> String {
     let mut id = String::new();
     Facts::note(request, |facts| id.clone_from(&facts.request_id));
     id
-}
-
-fn outcome(answer: BulkAnswer, request_id: &str, now: jiff::Timestamp) -> BulkOutcomeAnswer {
-    let id = answer.id.to_string();
-    match answer.outcome {
-        Ok(item) => {
-            let state = Some(item.state_at(now).as_str());
-            BulkOutcomeAnswer { id, status: 200, revision: None, state, problem: None }
-        }
-        Err(error) => {
-            let document = Problem::from(error).document(request_id);
-            BulkOutcomeAnswer { id, status: document.status, revision: None, state: None, problem: Some(document) }
-        }
-    }
 }

@@ -4,9 +4,8 @@ use super::super::caller::{Caller, Gate};
 use super::super::edge::Facts;
 use super::super::extract::Body;
 use super::super::problem::{Problem, ProblemCode};
-use super::super::wire::event::{
-    EventOutcomeAnswer, EventTypeAnswer, EventsAnswer, EventsBody, LARGEST_BATCH, incoming,
-};
+use super::super::wire::event::{EventsBody, LARGEST_BATCH, incoming};
+use super::super::wire::event_outcome::{EventOutcomeAnswer, EventTypeAnswer, EventsAnswer};
 use super::super::wire::record::List;
 use crate::operations::{self, Operation};
 use crate::runs::{EventType, event_schema};

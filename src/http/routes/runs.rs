@@ -3,9 +3,11 @@
 use super::super::caller::{Caller, Gate};
 use super::super::extract::{Body, Query};
 use super::super::problem::{Problem, ProblemCode};
+use super::super::wire::claim::{ClaimBody, ClaimedAnswer};
 use super::super::wire::record::List;
-use super::super::wire::run::{ClaimedAnswer, PageQuery, RunDetailAnswer, RunEventAnswer, RunQuery, RunSummaryAnswer};
-use super::super::wire::run_act::{CancelBody, ClaimBody, ForceStopBody, RetryBody, RetryPlanAnswer};
+use super::super::wire::run::{PageQuery, RunDetailAnswer, RunQuery, RunSummaryAnswer};
+use super::super::wire::run_act::{CancelBody, ForceStopBody, RetryBody, RetryPlanAnswer};
+use super::super::wire::run_parts::RunEventAnswer;
 use super::admissions::off_thread;
 use super::table::path_id;
 use crate::operations;
@@ -131,7 +133,7 @@ pub async fn cancel_run(
     id: web::Path<String>,
     body: Body<CancelBody>,
 ) -> Result<web::Json<RunDetailAnswer>, Problem> {
-    let (category, reason) = body.wire.asked()?;
+    let (category, reason) = body.wire.asked("")?;
     let run = operations::cancel_run(&gate, &caller.0, path_id(&id)?, category, reason).await?;
     Ok(web::Json((&*run).into()))
 }

@@ -1,6 +1,6 @@
 //! Two attempts compared, on the wire.
 
-use super::attention::ChangedAnswer;
+use super::item::ChangedAnswer;
 use crate::http::check::Check;
 use crate::http::problem::Problem;
 use crate::operations::{AttemptDiff, AttemptSide};

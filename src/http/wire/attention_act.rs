@@ -6,16 +6,13 @@ use crate::attention::{Act, ResolutionCategory};
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;
 use crate::http::problem::Problem;
-use crate::operations::{BulkItem, ItemAct};
-use crate::vocabulary::ItemId;
+use crate::operations::ItemAct;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// How many items one bulk call takes.
-const LARGEST_BULK: usize = 1_000;
 /// How long a person's name may be, in bytes.
 const LONGEST_NAME: usize = 256;
 
@@ -76,61 +73,11 @@ pub struct ResolveBody {
     pub reason: String,
 }
 
-/// One act for many items.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = BulkAct)]
-pub struct BulkActBody {
-    /// Give them to a person.
-    pub assign: Option<AssignBody>,
-    /// Put them off.
-    pub snooze: Option<SnoozeBody>,
-    /// Hand them to somebody who knows more.
-    pub escalate: Option<EscalateBody>,
-    /// End them by hand.
-    pub resolve: Option<ResolveBody>,
-}
-
-/// What the act would do to these items.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = BulkPreviewRequest, example = json!({"act": {"snooze": {"until": "2026-12-01T08:00:00Z"}}, "ids": ["item_0"]}))]
-pub struct BulkPreviewBody {
-    /// The act: one of them.
-    pub act: BulkActBody,
-    /// The items, at most 1,000.
-    pub ids: Vec<String>,
-}
-
-/// Do it to the items of the preview, as they were there.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = BulkRequest)]
-pub struct BulkBody {
-    /// The act: one of them.
-    pub act: BulkActBody,
-    /// The items with the revisions that the preview froze, at most 1,000.
-    pub items: Vec<BulkItemBody>,
-}
-
-/// An item of a frozen list.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = FrozenItem)]
-pub struct BulkItemBody {
-    /// Which.
-    pub id: String,
-    /// As the preview saw it.
-    pub revision: u64,
-}
-
 impl RequestBody for AssignBody {}
 impl RequestBody for SnoozeBody {}
 impl RequestBody for SupplyBody {}
 impl RequestBody for EscalateBody {}
 impl RequestBody for ResolveBody {}
-impl RequestBody for BulkPreviewBody {
-    const BATCH: bool = true;
-}
-impl RequestBody for BulkBody {
-    const BATCH: bool = true;
-}
 
 fn note(check: &mut Check, reason: Option<&str>) {
     if let Some(reason) = reason {
@@ -194,60 +141,5 @@ impl ResolveBody {
         check.finish(
             category.map(|category| ItemAct::Act { act: Act::Resolve { category, reason }, reason: Some(self.reason) }),
         )
-    }
-}
-
-impl BulkActBody {
-    fn act(self) -> Result<ItemAct, Problem> {
-        match (self.assign, self.snooze, self.escalate, self.resolve) {
-            (Some(body), None, None, None) => body.act("/act/assign"),
-            (None, Some(body), None, None) => body.act("/act/snooze"),
-            (None, None, Some(body), None) => body.act("/act/escalate"),
-            (None, None, None, Some(body)) => body.act("/act/resolve"),
-            _ => {
-                let mut check = Check::new("");
-                check.fault("/act", "must name one act: assign, snooze, escalate or resolve");
-                check.finish(None)
-            }
-        }
-    }
-}
-
-fn bounded(check: &mut Check, pointer: &str, count: usize) {
-    if count == 0 || count > LARGEST_BULK {
-        check.fault(pointer, format_args!("must name from 1 to {LARGEST_BULK} items"));
-    }
-}
-
-impl BulkPreviewBody {
-    /// The act and the items, or every field at fault.
-    pub fn asked(self) -> Result<(ItemAct, Vec<ItemId>), Problem> {
-        let act = self.act.act()?;
-        let mut check = Check::new("");
-        bounded(&mut check, "/ids", self.ids.len());
-        let ids: Vec<ItemId> = self
-            .ids
-            .iter()
-            .take(LARGEST_BULK)
-            .enumerate()
-            .filter_map(|(n, id)| check.parse(format_args!("/ids/{n}"), id))
-            .collect();
-        check.finish(Some((act, ids)))
-    }
-}
-
-impl BulkBody {
-    /// The act and the frozen items, or every field at fault.
-    pub fn asked(self) -> Result<(ItemAct, Vec<BulkItem>), Problem> {
-        let act = self.act.act()?;
-        let mut check = Check::new("");
-        bounded(&mut check, "/items", self.items.len());
-        let mut items = Vec::new();
-        for (n, item) in self.items.iter().take(LARGEST_BULK).enumerate() {
-            if let Some(id) = check.parse::<ItemId>(format_args!("/items/{n}/id"), &item.id) {
-                items.push(BulkItem { id, revision: item.revision });
-            }
-        }
-        check.finish(Some((act, items)))
     }
 }

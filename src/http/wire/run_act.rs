@@ -1,23 +1,20 @@
 //! What is asked of runs on the wire, and a retry's preview.
 
 use super::answer::AdmissionAnswer;
-use super::run::{CheckpointAnswer, RunErrorAnswer, SideEffectAnswer};
+use super::run_attempt::RunErrorAnswer;
+use super::run_parts::{CheckpointAnswer, SideEffectAnswer};
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;
 use crate::http::problem::Problem;
-use crate::operations::{ClaimAsked, RetryAskedFor, RetryPreview};
+use crate::operations::{RetryAskedFor, RetryPreview};
 use crate::runs::CancelCategory;
-use crate::vocabulary::{AgentId, IdempotencyKey, WorkerId};
+use crate::vocabulary::IdempotencyKey;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use std::time::Duration;
 use utoipa::ToSchema;
 
-const LONGEST_REASON: usize = 2_000;
-const MOST_AGENTS: usize = 256;
-const USUAL_LEASE_S: u32 = 60;
-const LONGEST_LEASE_S: u32 = 3_600;
-const LONGEST_WAIT_S: u32 = 25;
+/// How long a reason may be, in bytes.
+pub(super) const LONGEST_REASON: usize = 2_000;
 
 /// Why a run is cancelled.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -46,9 +43,9 @@ pub struct CancelBody {
 impl RequestBody for CancelBody {}
 
 impl CancelBody {
-    /// Category and reason.
-    pub fn asked(self) -> Result<(CancelCategory, String), Problem> {
-        let mut check = Check::new("");
+    /// Category and reason; `at` is where they lie in what was sent.
+    pub fn asked(self, at: &str) -> Result<(CancelCategory, String), Problem> {
+        let mut check = Check::new(at);
         check.text("/reason", &self.reason, LONGEST_REASON);
         let category = match self.category {
             CancelCategoryBody::NoLongerNeeded => CancelCategory::NoLongerNeeded,
@@ -112,56 +109,10 @@ impl RetryBody {
             reason: self.reason,
             acknowledge: self.acknowledge.unwrap_or_default(),
             overridden: self.r#override.unwrap_or(false),
+            seen: None,
         });
         check.finish(asked)
     }
-}
-
-/// A worker's question for an attempt.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = ClaimRequest, example = json!({"worker": "worker-1", "agents": ["rfq-draft"], "lease_s": 60, "wait_s": 20}))]
-pub struct ClaimBody {
-    /// Who asks.
-    pub worker: String,
-    /// For which agents; those that it is registered for where none is named.
-    pub agents: Option<Vec<String>>,
-    /// For how long the lease holds, in seconds; every event renews it.
-    #[schema(minimum = 5, maximum = 3600, default = 60)]
-    pub lease_s: Option<u32>,
-    /// How long to wait for an attempt, in seconds.
-    #[schema(maximum = 25, default = 0)]
-    pub wait_s: Option<u32>,
-}
-
-impl RequestBody for ClaimBody {}
-
-impl ClaimBody {
-    /// What is asked.
-    pub fn asked(self) -> Result<ClaimAsked, Problem> {
-        let mut check = Check::new("");
-        let worker = check.parse::<WorkerId>("/worker", &self.worker);
-        let agents = agents(self.agents.unwrap_or_default(), &mut check);
-        let lease_s = self.lease_s.unwrap_or(USUAL_LEASE_S);
-        if !(5..=LONGEST_LEASE_S).contains(&lease_s) {
-            check.fault("/lease_s", format_args!("must be from 5 to {LONGEST_LEASE_S}"));
-        }
-        let wait_s = self.wait_s.unwrap_or(0);
-        if wait_s > LONGEST_WAIT_S {
-            check.fault("/wait_s", format_args!("must be at most {LONGEST_WAIT_S}"));
-        }
-        // without any wait there is still the one look
-        let wait = Duration::from_secs(u64::from(wait_s)).max(Duration::from_millis(100));
-        check.finish(worker.map(|worker| ClaimAsked { worker, agents, lease_s, wait }))
-    }
-}
-
-/// Agents by name.
-pub fn agents(names: Vec<String>, check: &mut Check) -> Vec<AgentId> {
-    if names.len() > MOST_AGENTS {
-        check.fault("/agents", format_args!("must have at most {MOST_AGENTS} entries"));
-    }
-    let named = names.iter().enumerate().take(MOST_AGENTS);
-    named.filter_map(|(n, name)| check.parse::<AgentId>(format_args!("/agents/{n}"), name)).collect()
 }
 
 /// Why a retry would be refused.

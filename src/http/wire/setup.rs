@@ -1,7 +1,7 @@
 //! Connectors, schedules and workers on the wire.
 
 use super::registry::ActorAnswer;
-use super::run_act::agents;
+use super::claim::agents;
 use crate::decide::WorkerSpec;
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;

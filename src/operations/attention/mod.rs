@@ -2,6 +2,7 @@
 //! compared, and the live stream.
 
 mod acts;
+mod bulk;
 mod causes;
 mod changed;
 mod deliveries;
@@ -11,7 +12,10 @@ mod recheck;
 mod storms;
 mod stream;
 
-pub use acts::{BulkAnswer, BulkItem, ItemAct, act_on_item, act_on_items, preview_items};
+pub use acts::{ItemAct, act_on_item};
+pub use bulk::{
+    BulkAct, BulkAnswer, BulkItem, BulkOf, BulkPreview, LARGEST_BULK, Previewed, act_on_items, preview_items,
+};
 pub use causes::{Causes, Why};
 pub use changed::{Changed, changed_around, changed_between};
 pub use deliveries::{deliveries, due_deliveries, note_delivery};

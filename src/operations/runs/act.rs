@@ -18,7 +18,7 @@ pub async fn cancel_run(
     reason: String,
 ) -> Result<Arc<Run>, OperationError> {
     visible(app, principal, Operation::CancelRun, &run)?;
-    changed(app, principal, RunCommand::Cancel { run, category, reason }).await
+    changed(app, principal, RunCommand::Cancel { run, category, reason, seen: None }).await
 }
 
 /// Ends a run's attempt without its runtime's proof. Its holds are left to expire.
@@ -41,7 +41,12 @@ async fn changed(app: &App, principal: &Principal, command: RunCommand) -> Resul
 
 /// Commits a command on runs.
 pub(super) async fn commit(app: &App, principal: &Principal, command: RunCommand) -> Result<RunAnswer, OperationError> {
-    match app.commit(principal, Command::Run(command)).await? {
+    of_run(app.commit(principal, Command::Run(command)).await?)
+}
+
+/// The answer to a command on runs.
+pub(in crate::operations) fn of_run(answer: Answer) -> Result<RunAnswer, OperationError> {
+    match answer {
         Answer::Run(answer) => Ok(*answer),
         other => Err(OperationError::Internal(format!("a command on runs was answered by {other:?}"))),
     }

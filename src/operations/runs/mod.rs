@@ -8,10 +8,12 @@ mod retry;
 mod setup;
 mod show;
 
+pub(super) use act::of_run;
 pub use act::{cancel_run, force_stop};
 pub use artifact::{LARGEST_ARTIFACT, artifact_content};
 pub use claim::{ClaimAsked, Claimed, claim_attempt};
 pub use report::{Incoming, report_events};
+pub(super) use retry::{judged, of_answer};
 pub use retry::{RetryAskedFor, RetryPreview, retry_plan, retry_run};
 pub use setup::{connector, connectors, put_connector, put_schedule, put_worker, schedule, schedules, worker, workers};
 pub(super) use show::visible;

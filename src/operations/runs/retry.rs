@@ -46,6 +46,8 @@ pub struct RetryAskedFor {
     pub acknowledge: Vec<String>,
     /// An admin lets it go on although the same step failed again.
     pub overridden: bool,
+    /// The revision of the run's item that they saw, where they go by one.
+    pub seen: Option<u64>,
 }
 
 /// Previews a retry.
@@ -133,28 +135,48 @@ pub async fn retry_run(
     if asked.overridden {
         principal.may(Operation::OverrideRetry)?;
     }
-    let body = app.mask_key.digest(crate::audit::canonical_json(body).as_bytes());
     for _ in 0..=JUDGED_AGAIN {
-        let command = RetryCommand {
-            run: run.id.clone(),
-            plan_version: asked.plan_version.clone(),
-            key: asked.key.clone(),
-            body: body.clone(),
-            reason: asked.reason.clone(),
-            acknowledge: asked.acknowledge.clone(),
-            overridden: asked.overridden,
-            judged: judge(app, &question(&run, false)?, body.clone())?,
-        };
-        match super::act::commit(app, principal, RunCommand::Retry(Box::new(command))).await {
-            Ok(RunAnswer::Retried(run, attempt)) => {
-                app.dispatch.notify_waiters();
-                return Ok((run, attempt));
-            }
-            Ok(RunAnswer::RetryDenied(refusal, _)) => return Err(Refusal::Retry(refusal).into()),
-            Ok(other) => return Err(unexpected(&other)),
+        let command = judged(app, &run, &asked, body)?;
+        match of_answer(app, super::act::commit(app, principal, RunCommand::Retry(Box::new(command))).await) {
             Err(OperationError::Refused(Refusal::Stale)) => {}
-            Err(error) => return Err(error),
+            outcome => return outcome,
         }
     }
     Err(OperationError::Stale)
+}
+
+/// The command, judged by policy as it is now.
+pub(in crate::operations) fn judged(
+    app: &App,
+    run: &Run,
+    asked: &RetryAskedFor,
+    body: &Value,
+) -> Result<RetryCommand, OperationError> {
+    let body = app.mask_key.digest(crate::audit::canonical_json(body).as_bytes());
+    Ok(RetryCommand {
+        run: run.id.clone(),
+        plan_version: asked.plan_version.clone(),
+        key: asked.key.clone(),
+        body: body.clone(),
+        reason: asked.reason.clone(),
+        acknowledge: asked.acknowledge.clone(),
+        overridden: asked.overridden,
+        seen: asked.seen,
+        judged: judge(app, &question(run, false)?, body)?,
+    })
+}
+
+/// What came of it: the attempt that was made, or why there is none.
+pub(in crate::operations) fn of_answer(
+    app: &App,
+    answer: Result<RunAnswer, OperationError>,
+) -> Result<(Arc<Run>, u32), OperationError> {
+    match answer? {
+        RunAnswer::Retried(run, attempt) => {
+            app.dispatch.notify_waiters();
+            Ok((run, attempt))
+        }
+        RunAnswer::RetryDenied(refusal, _) => Err(Refusal::Retry(refusal).into()),
+        other => Err(unexpected(&other)),
+    }
 }
