@@ -7,7 +7,7 @@ use super::item::Place;
 use super::kinds::ItemKind;
 use super::subject::Subject;
 use super::trouble::Trouble;
-use crate::vocabulary::{AdmissionId, Reason};
+use crate::vocabulary::{ActionName, AdmissionId, Reason, StepName};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,21 @@ pub const SAME_DENIALS: u32 = 3;
 
 /// What an item is called that the gate's own reasons explain.
 pub(super) const BLOCKED_ACTION: &str = "Blocked action";
+
+/// How many steps' denials are remembered besides the last one.
+const MOST_STEPS: usize = 8;
+
+/// The last denial at another step of the same attempt: the run may get over the last denial, and be stopped by this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepDenied {
+    /// The step.
+    pub step: StepName,
+    /// What it wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionName>,
+    /// Why not.
+    pub reasons: Vec<Reason>,
+}
 
 /// The last denial of a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +57,9 @@ pub struct Denied {
     /// It no longer matters: what it was of is over, or went on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
+    /// The last denials at other steps of the attempt, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<StepDenied>,
 }
 
 impl Denied {
@@ -63,11 +81,50 @@ impl Denied {
                 && old.place.action == place.action
                 && old.place.entity_id == place.entity_id
         };
+        let earlier = old.map(|old| old.at_other_steps(&place)).unwrap_or_default();
         let old = old.filter(same);
         let count = old.map_or(1, |old| old.count.saturating_add(1));
         let series = old.map_or_else(|| admission.clone(), |old| old.series.clone());
         let due_at = now.checked_add(SignedDuration::from_secs(i64::from(blocked_after_s))).ok();
-        Self { subject, place, reasons, fingerprint, count, admission, series, at: now, due_at, over: false }
+        Self { subject, place, reasons, fingerprint, count, admission, series, at: now, due_at, over: false, earlier }
+    }
+
+    /// What is remembered of the other steps of the attempt of `place`, this denial among them.
+    fn at_other_steps(&self, place: &Place) -> Vec<StepDenied> {
+        if self.over || self.place.attempt != place.attempt {
+            return Vec::new();
+        }
+        let own = self.place.step.clone().map(|step| StepDenied {
+            step,
+            action: self.place.action.clone(),
+            reasons: self.reasons.clone(),
+        });
+        let earlier = self.earlier.iter().filter(|denied| Some(&denied.step) != self.place.step.as_ref()).cloned();
+        let mut steps: Vec<StepDenied> =
+            earlier.chain(own).filter(|denied| Some(&denied.step) != place.step.as_ref()).collect();
+        steps.drain(..steps.len().saturating_sub(MOST_STEPS));
+        steps
+    }
+
+    /// The denial at a step, and what was wanted there; the last one where no step is named.
+    pub fn at_step(&self, step: Option<&StepName>) -> Option<(Option<&ActionName>, &[Reason])> {
+        if step.is_none() || self.place.step.is_none() || self.place.step.as_ref() == step {
+            return Some((self.place.action.as_ref(), &self.reasons));
+        }
+        let there = self.earlier.iter().find(|denied| Some(&denied.step) == step)?;
+        Some((there.action.as_ref(), &there.reasons))
+    }
+
+    /// Whether a denial at that step is remembered besides the last one.
+    pub fn remembers(&self, step: Option<&StepName>) -> bool {
+        self.earlier.iter().any(|denied| Some(&denied.step) == step)
+    }
+
+    /// The step went on: what stopped it before no longer stands in the way.
+    #[must_use]
+    pub fn got_over(mut self, step: Option<&StepName>) -> Self {
+        self.earlier.retain(|denied| Some(&denied.step) != step);
+        self
     }
 
     /// Something went on: the clock stops. What is in no run is over by that.
@@ -85,7 +142,7 @@ impl Denied {
     /// Its subject is over.
     #[must_use]
     pub fn ended(&self) -> Self {
-        Self { due_at: None, over: true, ..self.clone() }
+        Self { due_at: None, over: true, earlier: Vec::new(), ..self.clone() }
     }
 
     /// Whether it has come so often that it is an item at once.
@@ -176,6 +233,32 @@ mod tests {
         assert_eq!((first.followed().due_at, first.followed().over), (None, false), "a run goes on counting");
         let alone = Denied { subject: Subject::Schedule("s".to_owned()), ..first };
         assert!(alone.followed().over);
+    }
+
+    #[test]
+    fn the_denials_of_other_steps_are_remembered_until_their_step_goes_on() {
+        let at_step = |old: Option<&Denied>, step: &str, attempt: u32, message: &str| {
+            let step = Some(StepName::new(step).unwrap());
+            let place = Place { attempt: Some(attempt), step, ..Place::default() };
+            let subject = Subject::Run(RunId::new("run-17").unwrap());
+            let reasons = vec![Reason::of(Code::BudgetExceeded, message, "budget:daily")];
+            Denied::after(old, subject, place, reasons, AdmissionId::new("adm_1").unwrap(), at(0), 300)
+        };
+        let said = |denied: &Denied, step: &str| {
+            let step = StepName::new(step).unwrap();
+            denied.at_step(Some(&step)).map(|(_, reasons)| reasons[0].message.clone())
+        };
+        let first = at_step(None, "book", 1, "too dear");
+        let second = at_step(Some(&first), "pay", 1, "no card");
+        assert_eq!((said(&second, "book"), said(&second, "pay")), (Some("too dear".into()), Some("no card".into())));
+        assert_eq!(said(&second, "send"), None);
+        let again = at_step(Some(&second), "book", 1, "still too dear");
+        assert_eq!((said(&again, "book"), again.earlier.len()), (Some("still too dear".into()), 1));
+        let over = second.clone().got_over(Some(&StepName::new("book").unwrap()));
+        assert_eq!((said(&over, "book"), said(&over, "pay")), (None, Some("no card".into())));
+        assert!(at_step(Some(&second), "pay", 2, "no card").earlier.is_empty(), "another attempt");
+        let many = (0..20).fold(first, |old, n| at_step(Some(&old), &format!("step-{n}"), 1, "no"));
+        assert_eq!((many.earlier.len(), said(&many, "step-11"), said(&many, "step-10")), (8, Some("no".into()), None));
     }
 
     #[test]

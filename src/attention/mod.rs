@@ -32,7 +32,7 @@ pub use act::{Act, ActRefusal};
 pub use class::Class;
 pub use classifier::{Classified, Classifier, Example, LONGEST_MESSAGE, Rule, Swallowed};
 pub use delivery::Delivery;
-pub use denial::{Denied, SAME_DENIALS, class_of};
+pub use denial::{Denied, SAME_DENIALS, StepDenied, class_of};
 pub use fingerprint::Fingerprint;
 pub use groups::{Group, GroupBy, groups};
 pub use item::{Check, Decided, Item, Place, Resolution};

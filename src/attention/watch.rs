@@ -103,16 +103,15 @@ fn stopped(run: &Run, attempt: &Attempt, denied: Option<&Denied>, classifier: &C
     let kind = if blocked { ItemKind::BlockedAction } else { ItemKind::FailedRun };
     // the gate's own reasons say more than what the runtime made of them
     let denied = denied.filter(|denied| denied.place.attempt == Some(attempt.number) && (blocked || is_denial(&said)));
-    // the last denial may be one that the run got over: what stopped it at another step is not that
-    let denied =
-        denied.filter(|denied| place.step.is_none() || denied.place.step.is_none() || denied.place.step == place.step);
+    // the last denial may be one that the run got over: what stopped it at another step is that step's own
+    let denied = denied.and_then(|denied| denied.at_step(place.step.as_ref()));
     let known = said.rule.is_some();
     let (reasons, class, title) = match denied {
-        Some(denied) => {
-            place.action.clone_from(&denied.place.action);
+        Some((action, reasons)) => {
+            place.action = action.cloned();
             // a rule's own code is none that the classifier knows; what it is, the gate has said
             let title = if known { said.title.clone() } else { BLOCKED_ACTION.to_owned() };
-            (denied.reasons.clone(), class_of(&denied.reasons), title)
+            (reasons.to_vec(), class_of(reasons), title)
         }
         None => (reasons_of(&said, error), said.class, said.title.clone()),
     };

@@ -117,8 +117,10 @@ fn behind_event(draft: &Draft<'_>, event: &RunEvent) -> Vec<Effect> {
     if !progress || !event.standing.counts() {
         return Vec::new();
     }
-    let denied = draft.denied(&Subject::Run(event.run.clone())).filter(|denied| denied.due_at.is_some());
-    denied.map(|denied| Effect::Denied(Arc::new(denied.followed()))).into_iter().collect()
+    let over = (event.kind == EventType::StepCompleted).then_some(event.step.as_ref()).flatten();
+    let denied = draft.denied(&Subject::Run(event.run.clone()));
+    let denied = denied.filter(|denied| denied.due_at.is_some() || denied.remembers(over));
+    denied.map(|denied| Effect::Denied(Arc::new(denied.followed().got_over(over)))).into_iter().collect()
 }
 
 fn behind_schedule(draft: &Draft<'_>, schedule: &Schedule, ctx: &Context<'_>) -> Vec<Effect> {
@@ -225,7 +227,7 @@ fn behind_allow(draft: &Draft<'_>, subject: &Subject, record: &DecisionRecord, c
     let item = draft.item_about(subject).filter(|item| went_on(item, record));
     if let Some(denied) = draft.denied(subject) {
         // the item's end is the series' end: the same once more has come back
-        let next = if item.is_some() { denied.ended() } else { denied.followed() };
+        let next = if item.is_some() { denied.ended() } else { denied.followed().got_over(record.step.as_ref()) };
         if next != **denied {
             effects.push(Effect::Denied(Arc::new(next)));
         }

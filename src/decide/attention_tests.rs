@@ -2,7 +2,7 @@
 
 use super::gate_tests::{Gate, ask, in_run, on};
 use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryCommand, RunCommand};
-use crate::attention::{Act, Cause, Item, ItemKind, ItemState, ResolutionCategory, Subject};
+use crate::attention::{Class, Act, Cause, Item, ItemKind, ItemState, ResolutionCategory, Subject};
 use crate::registry::AgentSpec;
 use crate::runs::{CancelCategory, Report, Reported, RunError};
 use crate::vocabulary::ItemId;
@@ -271,6 +271,32 @@ fn a_blocked_run_shows_the_denial_that_stopped_it() {
     assert_eq!(targets, ["budget:daily"]);
     assert_eq!(gate.state.attention().denials().count(), 0, "the denial is told");
     assert!(gate.state.attention().anything_waits_on(&Cause::Budget("daily".to_owned())));
+}
+
+#[test]
+fn a_run_that_got_over_the_last_denial_shows_the_one_that_stopped_it() {
+    let at_step = |key: &str, step: &str, usd: &str| {
+        let mut admit = in_run(ask("rfq-draft", key, &[("usd", usd)]), "run-17");
+        admit.request.run.as_mut().unwrap().step = Some(step.parse().unwrap());
+        admit
+    };
+    for (got_over, class, reasons) in
+        [(false, Class::Setup, vec!["budget_exceeded"]), (true, Class::Unknown, vec!["unknown"])]
+    {
+        let mut gate = gate();
+        gate.ask(at_step("k1", "book", "6"));
+        gate.ask(at_step("k2", "pay", "6"));
+        gate.ask(at_step("k3", "pay", "0.1"));
+        if got_over {
+            report(&mut gate, "e0", Some("book"), Report::StepCompleted);
+        }
+        let error = RunError { code: "no_way".to_owned(), message: "no way was found".to_owned(), details: None };
+        report(&mut gate, "e1", Some("book"), Report::Blocked(error));
+        let item = of_run(&gate, "run-17").unwrap();
+        let codes: Vec<_> = item.open_reasons().map(|reason| reason.code.as_str()).collect();
+        assert_eq!((item.class, codes), (class, reasons), "got over: {got_over}");
+        assert_eq!(gate.state.attention().denials().count(), 0);
+    }
 }
 
 #[test]
