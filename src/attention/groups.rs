@@ -2,6 +2,7 @@
 //! failure.
 
 use super::item::Item;
+use super::storm::Storm;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,8 @@ pub struct Group {
     pub first_seen: Timestamp,
     /// The latest.
     pub last_seen: Timestamp,
+    /// The storm that is under way of this trouble.
+    pub storm: Option<Storm>,
 }
 
 /// The groups, largest first, then by key. An item that several fixes would free stands in each of their groups.
@@ -79,6 +82,7 @@ fn add(
             without_decision: 0,
             first_seen: item.first_seen,
             last_seen: item.last_seen,
+            storm: None,
         }
     });
     group.items += 1;

@@ -93,6 +93,14 @@ impl Storms {
         over
     }
 
+    /// Those that are under way, as they stand now, the worst first.
+    pub fn now(&self) -> Vec<Storm> {
+        let mut storms: Vec<Storm> =
+            self.lately.iter().filter_map(|(fingerprint, lately)| lately.storm(fingerprint)).collect();
+        storms.sort_by(|a, b| b.failures.cmp(&a.failures).then_with(|| a.fingerprint.cmp(&b.fingerprint)));
+        storms
+    }
+
     /// How many are under way.
     pub fn under_way(&self) -> usize {
         self.lately.values().filter(|lately| lately.since.is_some()).count()
@@ -169,6 +177,7 @@ mod tests {
         assert_eq!(storms.note(&trouble(1), "Another", &run(9), at(0)), None, "another trouble counts for itself");
         let storm = note(&mut storms, 0, 4).unwrap();
         assert_eq!((storm.failures, storm.runs, storm.since), (6, 5, at(4)));
+        assert_eq!(storms.now(), [storm], "the other trouble is none");
         assert_eq!(note(&mut storms, 0, 5), None, "told once");
         assert_eq!((storms.calmed(at(9)), storms.under_way()), (Vec::new(), 1));
         let over = storms.calmed(at(10));

@@ -1,5 +1,6 @@
 //! `tollgate attention`: Command Center, from the shell.
 
+use super::attention_bulk::{BulkArgs, bulk};
 use super::client::{Client, ClientArgs, field, items, segment, table};
 use anyhow::bail;
 use serde_json::{Map, Value, json};
@@ -91,6 +92,8 @@ enum AttentionCommand {
         #[arg(long)]
         to: Option<String>,
     },
+    /// Do the same to many items: a preview, and with --yes the act itself
+    Bulk(BulkArgs),
     /// End an item by hand
     Resolve {
         /// Its id
@@ -128,6 +131,7 @@ pub fn run(args: &AttentionArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             return groups(&items(&client, &format!("/api/v1/attention/groups?by={}", segment(by)))?, json, out);
         }
         AttentionCommand::Headline => return headline(&client.get("/api/v1/attention/headline")?.ok()?, json, out),
+        AttentionCommand::Bulk(args) => return bulk(args, &client, json, out),
         AttentionCommand::Show { id } => client.get(&format!("/api/v1/attention/{}", segment(id)))?.ok()?,
         AttentionCommand::Assign { id, owner, due_at, fix } => {
             let mut body = json!({"owner": owner});
@@ -196,10 +200,10 @@ fn groups(groups: &[Value], json: bool, out: &mut dyn Write) -> anyhow::Result<u
         writeln!(out, "{}", json!({"items": groups}))?;
         return Ok(0);
     }
-    let cells = ["/items", "/runs", "/without_decision", "/key", "/title"];
+    let cells = ["/items", "/runs", "/without_decision", "/storm/failures", "/key", "/title"];
     let rows: Vec<Vec<String>> =
         groups.iter().map(|group| cells.iter().map(|cell| field(group, cell)).collect()).collect();
-    table(out, &["ITEMS", "RUNS", "UNDECIDED", "KEY", "WHAT"], &rows)?;
+    table(out, &["ITEMS", "RUNS", "UNDECIDED", "STORM", "KEY", "WHAT"], &rows)?;
     Ok(0)
 }
 
@@ -216,6 +220,11 @@ fn headline(line: &Value, json: bool, out: &mut dyn Write) -> anyhow::Result<u8>
             of("/overdue"),
             of("/ready_to_retry")
         )?;
+        for storm in line["storms"].as_array().into_iter().flatten() {
+            let [failures, runs, title, key] = ["/failures", "/runs", "/title", "/fingerprint"].map(|at| field(storm, at));
+            let title: String = title.chars().filter(|c| !c.is_control()).collect();
+            writeln!(out, "storm: {title}: {failures} failures in {runs} runs lately (group {key})")?;
+        }
     }
     Ok(u8::from(line["without_decision"] != json!(0)))
 }

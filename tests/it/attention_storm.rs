@@ -76,8 +76,16 @@ fn is_an_item_a_run_one_group_and_an_alarm(shape: &Shape) {
     let groups = daemon.admin().get("/api/v1/attention/groups").expect(200);
     let groups = groups["items"].as_array().unwrap();
     assert_eq!((groups.len(), &groups[0]["items"], &groups[0]["runs"]), (1, &json!(RUNS), &json!(RUNS)), "{groups:?}");
+    // the alarm is where operators look: at the top, and at the group
+    let alarm = daemon.admin().get("/api/v1/attention/headline").expect(200)["storms"].clone();
+    assert_eq!((alarm.as_array().unwrap().len(), &alarm[0]["fingerprint"]), (1, &groups[0]["key"]), "{alarm}");
+    assert_eq!((&alarm[0]["runs"], &alarm[0]), (&json!(RUNS), &groups[0]["storm"]), "{alarm}");
+    assert_eq!(alarm[0]["failures"], RUNS * shape.attempts * shape.tries);
+    let by_fix = daemon.admin().get("/api/v1/attention/groups?by=fix").expect(200);
+    assert_eq!(by_fix["items"][0]["storm"], Value::Null);
     daemon.clock().advance(Duration::from_secs(61));
     until("the storm is over", || storms(&daemon) == 0);
+    assert_eq!(daemon.admin().get("/api/v1/attention/headline").expect(200)["storms"], json!([]));
     assert_eq!(
         daemon.admin().get("/api/v1/attention/headline").expect(200)["without_decision"],
         RUNS,

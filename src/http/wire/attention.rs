@@ -2,7 +2,7 @@
 //! to one in `attention_act.rs`, to many in `attention_bulk.rs`.
 
 use super::record::limit;
-use crate::attention::{Class, Group, GroupBy, ItemKind, ItemState};
+use crate::attention::{Class, Group, GroupBy, ItemKind, ItemState, Storm};
 use crate::http::check::Check;
 use crate::http::problem::Problem;
 use crate::operations::{Headline, ItemCursor, ItemFilter};
@@ -123,6 +123,34 @@ impl GroupQuery {
     }
 }
 
+/// The same failure over and over: an alarm, as it stands now.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Storm)]
+pub struct StormAnswer {
+    /// Of which trouble.
+    pub fingerprint: String,
+    /// What that is called.
+    pub title: String,
+    /// How often it failed lately.
+    pub failures: u32,
+    /// In how many runs.
+    pub runs: usize,
+    /// When it became a storm.
+    pub since: String,
+}
+
+impl From<&Storm> for StormAnswer {
+    fn from(storm: &Storm) -> Self {
+        Self {
+            fingerprint: storm.fingerprint.to_string(),
+            title: storm.title.clone(),
+            failures: storm.failures,
+            runs: storm.runs,
+            since: storm.since.to_string(),
+        }
+    }
+}
+
 /// Items that have something in common.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ItemGroup)]
@@ -144,6 +172,8 @@ pub struct GroupAnswer {
     pub first_seen: String,
     /// The latest.
     pub last_seen: String,
+    /// The storm that is under way of this trouble, if there is one.
+    pub storm: Option<StormAnswer>,
 }
 
 impl From<&Group> for GroupAnswer {
@@ -157,6 +187,7 @@ impl From<&Group> for GroupAnswer {
             without_decision: group.without_decision,
             first_seen: group.first_seen.to_string(),
             last_seen: group.last_seen.to_string(),
+            storm: group.storm.as_ref().map(Into::into),
         }
     }
 }
@@ -179,6 +210,8 @@ pub struct HeadlineAnswer {
     pub by_kind: BTreeMap<&'static str, usize>,
     /// When the oldest trouble without a decision began.
     pub oldest: Option<String>,
+    /// The storms that are under way, the worst first: the same failure over and over.
+    pub storms: Vec<StormAnswer>,
 }
 
 impl From<&Headline> for HeadlineAnswer {
@@ -191,6 +224,7 @@ impl From<&Headline> for HeadlineAnswer {
             by_state: line.by_state.iter().map(|(state, count)| (state.as_str(), *count)).collect(),
             by_kind: line.by_kind.iter().map(|(kind, count)| (kind.as_str(), *count)).collect(),
             oldest: line.oldest.map(|at| at.to_string()),
+            storms: line.storms.iter().map(Into::into).collect(),
         }
     }
 }

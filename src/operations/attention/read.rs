@@ -1,7 +1,7 @@
 //! Reading Command Center: lists, one item, groups, and the headline.
 
 use super::changed::{Changed, changed_around};
-use crate::attention::{Class, Fingerprint, Group, GroupBy, Item, ItemKind, ItemState, groups};
+use crate::attention::{Class, Fingerprint, Group, GroupBy, Item, ItemKind, ItemState, Storm, groups};
 use crate::operations::app::App;
 use crate::operations::error::OperationError;
 use crate::operations::roles::{Operation, Principal};
@@ -172,10 +172,17 @@ pub fn item_groups(
 ) -> Result<Vec<Group>, OperationError> {
     principal.may(Operation::ReadAttention)?;
     let now = app.now();
-    Ok(app.read(|state| {
+    let mut groups = app.read(|state| {
         let fitting = state.attention().unresolved(None).filter(|item| filter.fits(item, now));
         groups(fitting.map(Arc::as_ref), by, now)
-    }))
+    });
+    if by == GroupBy::Fingerprint {
+        let storms = app.storms.lock().now();
+        for group in &mut groups {
+            group.storm = storms.iter().find(|storm| storm.fingerprint.as_str() == group.key).cloned();
+        }
+    }
+    Ok(groups)
 }
 
 /// What stands at the top of Command Center. Its goal is zero without a decision.
@@ -195,14 +202,17 @@ pub struct Headline {
     pub by_kind: BTreeMap<ItemKind, usize>,
     /// When the oldest trouble without a decision began.
     pub oldest: Option<Timestamp>,
+    /// The storms that are under way, the worst first.
+    pub storms: Vec<Storm>,
 }
 
 /// The headline.
 pub fn headline(app: &App, principal: &Principal) -> Result<Headline, OperationError> {
     principal.may(Operation::ReadAttention)?;
     let now = app.now();
+    let storms = app.storms.lock().now();
     Ok(app.read(|state| {
-        let mut line = Headline::default();
+        let mut line = Headline { storms, ..Headline::default() };
         for item in state.attention().unresolved(None) {
             line.open += 1;
             line.overdue += usize::from(item.is_overdue(now));
