@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod attention;
+mod attention_bulk;
 pub mod audit;
 pub mod backup;
 pub mod bench;

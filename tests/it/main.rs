@@ -5,6 +5,7 @@
 mod airline;
 mod airline_run;
 mod airline_runs;
+mod attention_bulk;
 mod attention_storm;
 mod attention_story;
 mod attention_webhook;
