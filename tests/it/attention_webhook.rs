@@ -1,124 +1,132 @@
 //! The webhook: signed, once for each state of an item, and again until it is taken.
 
-use crate::support::{Daemon, example, until};
+use crate::support::{Daemon, HANGS_UP, Receiver, example, until};
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tollgate::config::WebhookConfig;
 
-type Heard = Arc<Mutex<Vec<(HashMap<String, String>, Value)>>>;
-
-/// Another Command Center, as far as hearing goes. It answers with whatever status is set.
-struct Other {
-    port: u16,
-    status: Arc<AtomicU16>,
-    heard: Heard,
+/// A daemon that tells this receiver, with a budget of 1 USD a day.
+fn telling(other: &Receiver) -> Daemon {
+    let webhook = WebhookConfig {
+        url: other.url(),
+        secret_file: other.secret_file(),
+        allow: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+    };
+    let daemon = Daemon::with().config(|config| config.attention.webhook = Some(webhook)).start();
+    daemon
+        .admin()
+        .post("/api/v1/budgets", &json!({"id": "daily", "unit": "usd", "limit": "1", "window": {"kind": "day"}}))
+        .expect(201);
+    daemon
 }
 
-impl Other {
-    fn listen() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (status, heard) = (Arc::new(AtomicU16::new(200)), Heard::default());
-        let (answer, log) = (Arc::clone(&status), Arc::clone(&heard));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let mut headers = HashMap::new();
-                loop {
-                    let mut line = String::new();
-                    if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
-                        break;
-                    }
-                    if let Some((name, value)) = line.split_once(':') {
-                        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-                    }
-                }
-                let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                let status = answer.load(Ordering::SeqCst);
-                log.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap_or_default()));
-                let location = if status == 302 { "Location: http://127.0.0.1:1/\r\n" } else { "" };
-                let _ =
-                    write!(stream, "HTTP/1.1 {status} x\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        Self { port, status, heard }
-    }
-
-    fn daemon(&self) -> Daemon {
-        let secret = std::env::temp_dir().join(format!("tollgate-webhook-{}-{}", std::process::id(), self.port));
-        std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let webhook = WebhookConfig {
-            url: format!("http://127.0.0.1:{}/hook", self.port),
-            secret_file: secret,
-            allow: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        };
-        let daemon = Daemon::with().config(|config| config.attention.webhook = Some(webhook)).start();
-        daemon
-            .admin()
-            .post("/api/v1/budgets", &json!({"id": "daily", "unit": "usd", "limit": "1", "window": {"kind": "day"}}))
-            .expect(201);
-        daemon
-    }
-
-    fn states(&self) -> Vec<String> {
-        let heard = self.heard.lock().unwrap();
-        heard.iter().map(|(_, body)| body["data"]["state"].as_str().unwrap().to_owned()).collect()
-    }
+fn states(other: &Receiver) -> Vec<String> {
+    other.heard().iter().map(|one| one.body["data"]["state"].as_str().unwrap().to_owned()).collect()
 }
 
-fn block(daemon: &Daemon) -> Value {
+/// Three denials of a run: an item.
+fn block(daemon: &Daemon, run: &str) -> Value {
     for n in 0..3 {
-        let mut body = example(&format!("k{n}"), "2");
-        body["run"] = json!({"id": "run-1", "attempt": 1});
+        let mut body = example(&format!("{run}/{n}"), "2");
+        body["run"] = json!({"id": run, "attempt": 1});
         daemon.admin().admit(&body).expect(200);
     }
-    daemon.admin().get("/api/v1/attention?run=run-1").expect(200)["items"][0].clone()
+    daemon.admin().get(&format!("/api/v1/attention?run={run}")).expect(200)["items"][0].clone()
 }
 
-fn record(daemon: &Daemon) -> Value {
-    daemon.admin().get("/api/v1/attention/deliveries").expect(200)["items"].clone()
+/// A run that fails: an item, and no clock of the run rings later.
+fn fail(daemon: &Daemon, run: &str) -> Value {
+    let agent = json!({"id": "rfq-draft"});
+    let error = json!({"agent": agent, "error": {"code": "timeout", "message": "no answer"}});
+    let event = |id: &str, kind: &str, data: &Value| json!({"specversion": "1.0", "source": "webhook", "id": id, "type": kind, "subject": run, "data": data});
+    let started = event("1", "tollgate.run.started", &json!({"agent": agent}));
+    let events = json!([started, event("2", "tollgate.run.failed", &error)]);
+    daemon.admin().post("/api/v1/events", &events).expect(200);
+    daemon.admin().get(&format!("/api/v1/attention?run={run}")).expect(200)["items"][0].clone()
+}
+
+fn resolve(daemon: &Daemon, item: &Value) {
+    let path = format!("/api/v1/attention/{}/resolve", item["id"].as_str().unwrap());
+    daemon.admin().post(&path, &json!({"category": "noise", "reason": "a test"})).expect(200);
+}
+
+fn record(daemon: &Daemon) -> Vec<Value> {
+    daemon.admin().get("/api/v1/attention/deliveries").expect(200)["items"].as_array().unwrap().clone()
 }
 
 #[test]
 fn each_state_of_an_item_is_told_once_and_signed() {
-    let other = Other::listen();
-    let daemon = other.daemon();
-    let item = block(&daemon);
-    until("it was told", || other.states() == ["waiting_on_setup"]);
+    let other = Receiver::listen();
+    let daemon = telling(&other);
+    let item = block(&daemon, "run-1");
+    until("it was told", || states(&other) == ["waiting_on_setup"]);
     let path = format!("/api/v1/attention/{}", item["id"].as_str().unwrap());
     // the state stays: nothing to tell
     daemon.admin().post(&format!("{path}/assign"), &json!({"owner": "Kim"})).expect(200);
-    daemon.admin().post(&format!("{path}/resolve"), &json!({"category": "noise", "reason": "a test"})).expect(200);
-    until("its end was told", || other.states() == ["waiting_on_setup", "resolved"]);
-    let heard = other.heard.lock().unwrap();
-    let (headers, body) = &heard[0];
+    resolve(&daemon, &item);
+    until("its end was told", || states(&other) == ["waiting_on_setup", "resolved"]);
+    let heard = other.heard();
+    let (headers, body) = (&heard[0].headers, &heard[0].body);
     assert_eq!((&body["type"], &body["data"]["id"]), (&json!("attention.item.waiting_on_setup"), &item["id"]));
     assert!(headers["webhook-signature"].starts_with("v1,") && headers.contains_key("webhook-timestamp"));
-    assert_ne!(headers["webhook-id"], heard[1].0["webhook-id"]);
+    assert_ne!(headers["webhook-id"], heard[1].headers["webhook-id"]);
 }
 
 #[test]
 fn what_is_not_taken_is_tried_again_under_the_same_id_also_behind_a_restart() {
-    let other = Other::listen();
-    other.status.store(302, Ordering::SeqCst);
-    let daemon = other.daemon();
-    block(&daemon);
+    let other = Receiver::listen();
+    other.answer(302);
+    let daemon = telling(&other);
+    block(&daemon, "run-1");
     until("a try failed", || record(&daemon)[0]["tries"] == 1);
     assert_eq!(record(&daemon)[0]["last_failure"], "it answered 302", "a redirect is not followed");
     let daemon = daemon.restart();
     assert_eq!((&record(&daemon)[0]["tries"], &record(&daemon)[0]["delivered_at"]), (&json!(1), &Value::Null));
-    other.status.store(204, Ordering::SeqCst);
+    other.answer(204);
     daemon.clock().advance(Duration::from_secs(6));
     until("it was taken", || record(&daemon)[0]["delivered_at"].is_string());
-    let heard = other.heard.lock().unwrap();
+    let heard = other.heard();
     assert_eq!(heard.len(), 2);
-    assert_eq!(heard[0].0["webhook-id"], heard[1].0["webhook-id"]);
+    assert_eq!(heard[0].headers["webhook-id"], heard[1].headers["webhook-id"]);
+}
+
+/// Three items come while the other side is down, one is resolved meanwhile, and the daemon is restarted in the middle.
+#[test]
+fn a_target_that_is_down_for_an_hour_gets_everything_once() {
+    let other = Receiver::listen();
+    other.answer(HANGS_UP);
+    let daemon = telling(&other);
+    let gone_down = daemon.now();
+    let items = ["run-1", "run-2", "run-3"].map(|run| fail(&daemon, run));
+    let tries = |daemon: &Daemon| record(daemon).iter().map(|one| one["tries"].as_u64().unwrap()).min().unwrap();
+    until("each was tried", || tries(&daemon) == 1);
+    for (wait_s, so_many) in [(6, 2), (31, 3), (121, 4)] {
+        daemon.clock().advance(Duration::from_secs(wait_s));
+        until("each was tried again", || tries(&daemon) == so_many);
+    }
+    resolve(&daemon, &items[0]);
+    until("its end was tried", || tries(&daemon) == 1);
+    let daemon = daemon.restart();
+    daemon.clock().advance_to(gone_down + Duration::from_secs(3_600));
+    let waits =
+        |one: &Value| one["delivered_at"].is_null() && one["next_at"].is_string() && one["last_failure"].is_string();
+    let kept = record(&daemon);
+    assert!(kept.len() == 4 && kept.iter().all(waits), "what waits is there to be seen: {kept:?}");
+    assert_eq!(other.taken(), [""; 0]);
+
+    other.answer(200);
+    // the longest wait that any of them may be in by now
+    daemon.clock().advance(Duration::from_secs(3_600));
+    until("everything was taken", || record(&daemon).iter().all(|one| one["delivered_at"].is_string()));
+    let taken = other.taken();
+    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 4, "{taken:?}");
+    daemon.clock().advance(Duration::from_secs(24 * 3_600));
+    // one more is told behind them, so nothing of before is on its way any more
+    let late = fail(&daemon, "run-4");
+    until("the late one was told", || other.heard().last().unwrap().body["data"]["id"] == late["id"]);
+    assert_eq!(other.taken().len(), 5, "each once: {:?}", other.taken());
+    let ids: BTreeSet<String> = other.heard().iter().map(|one| one.headers["webhook-id"].clone()).collect();
+    assert_eq!(ids.len(), 5, "every try of a delivery under its own id");
 }

@@ -11,6 +11,7 @@
 mod disk;
 mod kill;
 mod kill_runs;
+mod kill_webhook;
 mod load;
 mod policies;
 mod process;

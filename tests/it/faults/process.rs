@@ -37,6 +37,13 @@ impl Site {
         site
     }
 
+    /// Adds to the configuration.
+    pub(super) fn configure(&self, more: &str) {
+        let path = self.path("config.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}\n{more}")).unwrap();
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -4,8 +4,10 @@
 
 mod caller;
 mod daemon;
+mod receiver;
 mod runtime;
 
 pub(crate) use caller::{Answer, Caller, example};
 pub(crate) use daemon::{ADMIN_KEY, Daemon, until};
+pub(crate) use receiver::{HANGS, HANGS_UP, Receiver};
 pub(crate) use runtime::{End, Held, Runtime, Step};
