@@ -133,6 +133,13 @@ impl Denied {
         Self { due_at: None, over: !matches!(self.subject, Subject::Run(_)), ..self.clone() }
     }
 
+    /// Nothing could be heard before `since`: from then on it is waited for.
+    #[must_use]
+    pub fn waits_from(&self, since: Timestamp, blocked_after_s: u32) -> Self {
+        let anew = since.checked_add(SignedDuration::from_secs(i64::from(blocked_after_s))).ok();
+        Self { due_at: self.due_at.max(anew), ..self.clone() }
+    }
+
     /// It is an item now, or its subject is over.
     #[must_use]
     pub fn told(&self) -> Self {

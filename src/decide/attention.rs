@@ -2,6 +2,7 @@
 //! pushed and adds the items. And what operators do to items.
 
 use super::command::{Answer, Context, ItemCommand, Refusal};
+use super::runs::listening_since;
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, Kind};
 use crate::attention::{
     Act, ActRefusal, Change, Class, Delivery, Denied, Fingerprint, Item, ItemKind, ItemState, Place,
@@ -140,21 +141,29 @@ fn carried_out(item: Option<&Item>, change: Change, ctx: &Context<'_>) -> Option
     }
 }
 
-/// Opens the items of denials that nothing followed in time.
+/// Opens the items of denials that nothing followed in time. What could not be heard, while Tollgate was down or before an
+/// admin confirmed a clock that had jumped, did not fail to follow: those wait anew.
 pub(super) fn open_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
-    let mut effects = Vec::new();
+    let since = listening_since(draft, ctx);
+    let (mut effects, mut opens) = (Vec::new(), 0);
     for denied in draft.due_denials(ctx.now) {
+        let anew = denied.waits_from(since, ctx.limits.blocked_after_s);
+        if anew.due_at > Some(ctx.now) {
+            effects.push(Effect::Denied(Arc::new(anew)));
+            continue;
+        }
+        opens += 1;
         effects.extend(opened(draft, denied.trouble(), ctx));
         effects.push(Effect::Denied(Arc::new(denied.told())));
     }
     if effects.is_empty() {
         return;
     }
-    let subject = format!("denials:{}", effects.len());
+    let op = if opens > 0 { "attention.open" } else { "attention.wait" };
     draft.push(Entry {
-        op: "attention.open".to_owned(),
+        op: op.to_owned(),
         actor: Actor::tollgate(),
-        subject,
+        subject: format!("denials:{}", effects.len()),
         reason: None,
         before: None,
         effects,

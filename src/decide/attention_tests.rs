@@ -2,7 +2,7 @@
 
 use super::gate_tests::{Gate, ask, in_run, on};
 use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryCommand, RunCommand};
-use crate::attention::{Class, Act, Cause, Item, ItemKind, ItemState, ResolutionCategory, Subject};
+use crate::attention::{Act, Cause, Class, Item, ItemKind, ItemState, ResolutionCategory, Subject};
 use crate::registry::AgentSpec;
 use crate::runs::{CancelCategory, Report, Reported, RunError};
 use crate::vocabulary::ItemId;

@@ -17,6 +17,7 @@ pub use command::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, 
 pub use retry::{plan_of, refusal_of_run};
 
 pub(super) use gate::{admitted, reasons};
+pub(super) use put::listening_since;
 pub(super) use retry::key_name;
 pub(super) use tick::tick;
 

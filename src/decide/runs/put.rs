@@ -57,7 +57,7 @@ pub(super) fn hearing(draft: &Draft<'_>, run: &RunId, ctx: &Context<'_>) -> Hear
 }
 
 /// Since when Tollgate has listened without a break.
-pub(super) fn listening_since(draft: &Draft<'_>, ctx: &Context<'_>) -> Timestamp {
+pub(in crate::decide) fn listening_since(draft: &Draft<'_>, ctx: &Context<'_>) -> Timestamp {
     ctx.limits.up_since.max(draft.state().runs().hearing_since()).unwrap_or(Timestamp::MIN)
 }
 
