@@ -203,7 +203,8 @@ impl Item {
     /// What is suggested.
     pub fn suggestion(&self) -> Suggestion {
         match self.state {
-            _ if self.same_step_failures > 1 && self.state != ItemState::Escalated => Suggestion::Escalate,
+            ItemState::Escalated if self.same_step_failures > 1 => Suggestion::Inspect,
+            _ if self.same_step_failures > 1 => Suggestion::Escalate,
             ItemState::ReadyToRetry => Suggestion::Retry,
             _ if self.open_reasons().next().is_some() => self.of_reasons(),
             _ if self.class == Class::Temporary && self.retry_allowed => Suggestion::Retry,

@@ -54,6 +54,13 @@ impl Item {
                     _ => format!("{open} things must be put right before a retry can help."),
                 }
             }
+            Suggestion::Inspect if self.same_step_failures > 1 => {
+                let to = self.escalated_to.clone().unwrap_or_else(|| "somebody who knows more".to_owned());
+                format!("The same step failed {} times, and {to} has it.", self.same_step_failures)
+            }
+            Suggestion::Inspect if self.kind == ItemKind::StuckRun => {
+                "Look at its schedule, its workers and whether other runs move: nothing is lost by that.".to_owned()
+            }
             Suggestion::Inspect if self.class == Class::Unknown => {
                 "Nothing is known of this failure, and nothing says that a retry helps.".to_owned()
             }

@@ -31,6 +31,11 @@ pub fn admissions(
         let wanted = filter.agents.take().unwrap_or_else(|| bound.to_vec());
         filter.agents = Some(wanted.into_iter().filter(|agent| bound.contains(agent)).collect());
     }
+    if let Some(run) = &filter.run {
+        // nothing was decided in it before it was known: what is older need not be looked through
+        let known_since = app.read(|state| state.runs().run(run).map(|run| run.created_at));
+        filter.since = filter.since.max(known_since);
+    }
     Ok(app.store.decisions(&filter, cursor, limit)?)
 }
 

@@ -173,6 +173,8 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     /// This operation (`budget.raise`), or all of a kind (`budget.`).
     pub op: Option<String>,
+    /// Of one of these kinds (`budget.`); empty means all.
+    pub kinds: Vec<String>,
     /// On this subject.
     pub subject: Option<String>,
     /// At or after.

@@ -8,7 +8,7 @@ use super::super::wire::attention::{GroupAnswer, GroupQuery, HeadlineAnswer, Ite
 use super::super::wire::attention_act::{AssignBody, EscalateBody, ResolveBody, SnoozeBody, SupplyBody};
 use super::super::wire::attention_bulk::{BulkAnswers, BulkBody, BulkOutcomeAnswer, BulkPreviewBody};
 use super::super::wire::delivery::{DeliveryAnswer, DeliveryQuery};
-use super::super::wire::item::{ChangedAnswer, ItemAnswer};
+use super::super::wire::item::ItemAnswer;
 use super::super::wire::record::List;
 use super::admissions::off_thread;
 use super::table::path_id;
@@ -73,15 +73,14 @@ pub async fn list_deliveries(
 
 /// Read an item
 ///
-/// With its checklist, what is suggested and why, and what was changed around the moment when it began.
+/// With its checklist, what is suggested and why, what was changed around the moment when it began, and why nobody has
+/// picked its run up.
 #[utoipa::path(get, path = "/api/v1/attention/{id}", operation_id = "read_item", tag = "attention", params(("id" = String, Path, description = "The item")),
     responses((status = 200, description = "The item", body = ItemAnswer, headers(("ETag" = String, description = "Its revision")))))]
 pub async fn read_item(gate: Gate, caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let id: ItemId = path_id(&id)?;
-    let (view, changed) = off_thread(move || operations::item(&gate, &caller.0, &id)).await?;
-    let mut answer = ItemAnswer::from(&view);
-    answer.changed = Some(changed.iter().map(ChangedAnswer::from).collect());
-    Ok(HttpResponse::Ok().insert_header(etag(view.item.revision)).json(answer))
+    let page = off_thread(move || operations::item(&gate, &caller.0, &id)).await?;
+    Ok(HttpResponse::Ok().insert_header(etag(page.view.item.revision)).json(ItemAnswer::from(&page)))
 }
 
 /// The act, done; an `If-Match` that is sent must be the item's revision.

@@ -1,8 +1,9 @@
 //! An item of Command Center, as it is answered.
 
 use super::answer::ReasonAnswer;
+use super::run::NotPickedUpAnswer;
 use crate::attention::{Check as ChecklistLine, Decided, Item, Resolution, Subject};
-use crate::operations::{Changed, ItemView};
+use crate::operations::{Changed, ItemPage, ItemView};
 use crate::vocabulary::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -166,6 +167,12 @@ pub struct ItemAnswer {
     /// What was changed around the moment when it began. Only where one item is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Vec<ChangedAnswer>>,
+    /// Why nobody has picked its run up. Only where one item is read, and while nobody has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_picked_up: Option<NotPickedUpAnswer>,
+    /// How many other runs moved in the last five minutes. Beside `not_picked_up`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others_moved: Option<usize>,
 }
 
 impl From<&ItemView> for ItemAnswer {
@@ -220,6 +227,20 @@ impl From<&ItemView> for ItemAnswer {
             last_resolution: item.last_resolution.as_ref().map(ResolutionAnswer::from),
             revision: item.revision,
             changed: None,
+            not_picked_up: None,
+            others_moved: None,
+        }
+    }
+}
+
+impl From<&ItemPage> for ItemAnswer {
+    fn from(page: &ItemPage) -> Self {
+        let waits = page.dispatching.as_ref();
+        Self {
+            changed: Some(page.changed.iter().map(ChangedAnswer::from).collect()),
+            not_picked_up: waits.and_then(|waits| waits.not_picked_up.as_ref().map(Into::into)),
+            others_moved: waits.map(|waits| waits.others_moved),
+            ..Self::from(&page.view)
         }
     }
 }

@@ -191,6 +191,7 @@ impl AuditQuery {
         let filter = AuditFilter {
             actor: self.actor.clone(),
             op: self.op.clone(),
+            kinds: Vec::new(),
             subject: self.subject.clone(),
             since: check.optional::<Timestamp>("?since", self.since.as_deref()),
             until: check.optional::<Timestamp>("?until", self.until.as_deref()),

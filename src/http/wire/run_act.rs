@@ -149,7 +149,7 @@ pub struct RetryPlanAnswer {
     /// How often that step has failed.
     pub same_step_failures: u32,
     /// What changed since the latest attempt was last judged: `policy_set`, `agent`, `entity_type`, `connector:erp`,
-    /// `budget:rfq-draft-daily`.
+    /// `budget:rfq-draft-daily`; `agent_version:1.4` where other runs of the agent report that one by now.
     pub changed: Vec<String>,
     /// Why it would be refused, if it would.
     pub refusal: Option<RetryRefusalAnswer>,

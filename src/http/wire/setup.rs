@@ -1,7 +1,7 @@
 //! Connectors, schedules and workers on the wire.
 
-use super::registry::ActorAnswer;
 use super::claim::agents;
+use super::registry::ActorAnswer;
 use crate::decide::WorkerSpec;
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;

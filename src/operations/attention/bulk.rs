@@ -234,8 +234,7 @@ fn preview_cancel(
     }
     // an attempt that is alive ends by its runtime's proof, and the item with it
     let now = app.now();
-    let command =
-        Command::Run(RunCommand::Cancel { run: run.id.clone(), category, reason, seen: Some(item.revision) });
+    let command = Command::Run(RunCommand::Cancel { run: run.id.clone(), category, reason, seen: Some(item.revision) });
     let answer = of_run(app.store.preview(&Envelope { command, actor: principal.actor() }, now)?)?;
     let ends = matches!(answer, RunAnswer::Run(after) if !after.is_alive());
     Ok(if ends { ItemState::Resolved } else { item.state_at(now) })

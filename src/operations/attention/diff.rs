@@ -59,8 +59,9 @@ pub fn diff_attempts(
     };
     let (from, to) = (side(from)?, side(to)?);
     // what was done at the very end counts
-    let until = to.attempt.ended_at.unwrap_or_else(|| app.now()).checked_add(SignedDuration::from_millis(1)).ok();
-    let changed = changed_between(app, Some(from.attempt.queued_at), until)?;
+    let until = to.attempt.ended_at.unwrap_or_else(|| app.now()).checked_add(SignedDuration::from_millis(1));
+    let until = until.unwrap_or(Timestamp::MAX);
+    let changed = changed_between(app, Some(&run.agent), from.attempt.queued_at, until)?;
     let different = different(&from, &to);
     Ok(AttemptDiff { run, from, to, different, changed })
 }

@@ -20,7 +20,7 @@ pub use causes::{Causes, Why};
 pub use changed::{Changed, changed_around, changed_between};
 pub use deliveries::{deliveries, due_deliveries, note_delivery};
 pub use diff::{AttemptDiff, AttemptSide, diff_attempts};
-pub use read::{Headline, ItemCursor, ItemFilter, ItemView, headline, item, item_groups, item_view, items};
+pub use read::{Headline, ItemCursor, ItemFilter, ItemPage, ItemView, headline, item, item_groups, item_view, items};
 pub use recheck::{Rechecked, recheck};
 pub use storms::note_failures;
 pub use stream::{Notice, NoticeFilter, NoticeId, NoticeKind, Notices, Watching, watch};

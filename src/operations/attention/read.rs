@@ -5,6 +5,8 @@ use crate::attention::{Class, Fingerprint, Group, GroupBy, Item, ItemKind, ItemS
 use crate::operations::app::App;
 use crate::operations::error::OperationError;
 use crate::operations::roles::{Operation, Principal};
+use crate::operations::runs::{Dispatching, dispatching};
+use crate::runs::AttemptState;
 use crate::state::State;
 use crate::store::Page;
 use crate::vocabulary::{AgentId, ItemId, RunId};
@@ -147,14 +149,32 @@ fn page(
     Page { items, next: next.map(|next| next.to_string()) }
 }
 
-/// One item, and what changed around the moment when its trouble began.
-pub fn item(app: &App, principal: &Principal, id: &ItemId) -> Result<(ItemView, Vec<Changed>), OperationError> {
+/// One item, with what its page shows besides.
+#[derive(Clone, Debug)]
+pub struct ItemPage {
+    /// The item.
+    pub view: ItemView,
+    /// What changed around the moment when its trouble began.
+    pub changed: Vec<Changed>,
+    /// How its run's waiting is explained, as long as nobody has picked that up.
+    pub dispatching: Option<Dispatching>,
+}
+
+/// One item.
+pub fn item(app: &App, principal: &Principal, id: &ItemId) -> Result<ItemPage, OperationError> {
     principal.may(Operation::ReadAttention)?;
     let now = app.now();
-    let found = app.read(|state| state.attention().get(id).map(|item| ItemView::of(state, item, now)));
-    let view = found.ok_or_else(|| OperationError::NotFound { what: "item", id: id.to_string() })?;
+    let found = app.read(|state| {
+        let item = state.attention().get(id)?;
+        let run = item.run().and_then(|run| state.runs().run(run));
+        let queued = run.filter(|run| run.status() == AttemptState::Queued);
+        let dispatching = queued.map(|run| dispatching(state, run, app.clocks.worker_gone_s, now));
+        Some((ItemView::of(state, item, now), dispatching))
+    });
+    let found = found.ok_or_else(|| OperationError::NotFound { what: "item", id: id.to_string() })?;
+    let (view, dispatching) = found;
     let changed = changed_around(app, &view.item)?;
-    Ok((view, changed))
+    Ok(ItemPage { view, changed, dispatching })
 }
 
 /// An item that an operation answered, as it is read now.

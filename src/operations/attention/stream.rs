@@ -11,7 +11,7 @@ use crate::vocabulary::{AgentId, RunId};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -161,11 +161,19 @@ impl Notices {
 
     /// Tells what a batch did.
     pub fn tell(&self, batch: &Committed) {
-        let effects = batch.entries.iter().flat_map(|entry| &entry.effects);
+        let effects = || batch.entries.iter().flat_map(|entry| &entry.effects);
+        // an event names its run alone, which is changed beside it
+        let agents: HashMap<&RunId, &AgentId> = effects()
+            .filter_map(|effect| match effect {
+                Effect::Run(run) => Some((&run.id, &run.agent)),
+                _ => None,
+            })
+            .collect();
         let mut place = 0;
         let mut kept = self.kept.lock();
-        for effect in effects {
+        for effect in effects() {
             let Some((kind, run, agent, data)) = told(effect, batch.time) else { continue };
+            let agent = agent.or_else(|| agents.get(run.as_ref()?).copied().cloned());
             let notice = Arc::new(Notice { id: NoticeId { seq: batch.seq, place }, kind, run, agent, data });
             place += 1;
             if kept.notices.len() == KEPT

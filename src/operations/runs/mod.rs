@@ -7,14 +7,16 @@ mod report;
 mod retry;
 mod setup;
 mod show;
+mod version;
 
 pub(super) use act::of_run;
 pub use act::{cancel_run, force_stop};
 pub use artifact::{LARGEST_ARTIFACT, artifact_content};
 pub use claim::{ClaimAsked, Claimed, claim_attempt};
 pub use report::{Incoming, report_events};
-pub(super) use retry::{judged, of_answer};
 pub use retry::{RetryAskedFor, RetryPreview, retry_plan, retry_run};
+pub(super) use retry::{judged, of_answer};
 pub use setup::{connector, connectors, put_connector, put_schedule, put_worker, schedule, schedules, worker, workers};
-pub(super) use show::visible;
 pub use show::{BudgetLeft, Dispatching, RunFilter, RunView, list_runs, run_events, show_run};
+pub(super) use show::{dispatching, visible};
+pub(super) use version::versions;

@@ -2,6 +2,7 @@
 
 use super::act::unexpected;
 use super::show::visible;
+use super::version::versions;
 use crate::admission::{Action, AdmissionAnswer, Kind, Request, RunRef};
 use crate::decide::{Answer, Command, Envelope, Refusal, RetryCommand, RunAnswer, RunCommand, plan_of};
 use crate::operations::admit::{JUDGED_AGAIN, judge};
@@ -9,7 +10,7 @@ use crate::operations::app::App;
 use crate::operations::error::OperationError;
 use crate::operations::roles::{Operation, Principal};
 use crate::runs::{self, Plan, RetryRefusal, Run};
-use crate::state::Draft;
+use crate::state::{Draft, State};
 use crate::vocabulary::{ActionName, IdempotencyKey, RunId};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -99,7 +100,9 @@ fn verdict(app: &App, principal: &Principal, run: &Run) -> Result<AdmissionAnswe
 /// What is another than when the stopped attempt was last judged.
 fn changed(app: &App, run: &Run) -> Result<Vec<String>, OperationError> {
     let step = run.latest().and_then(|attempt| attempt.failed_step.as_ref());
-    let Some(record) = app.store.last_action(&run.id, step)? else { return Ok(Vec::new()) };
+    let Some(record) = app.store.last_action(&run.id, step)? else {
+        return Ok(app.read(|state| new_version(state, run)).into_iter().collect());
+    };
     let mut changed = Vec::new();
     app.read(|state| {
         if state.policy_set().is_some_and(|head| head.digest != record.judged.policy_set) {
@@ -120,7 +123,16 @@ fn changed(app: &App, run: &Run) -> Result<Vec<String>, OperationError> {
             changed.push(format!("budget:{}", budget.id()));
         }
     });
+    changed.extend(app.read(|state| new_version(state, run)));
     Ok(changed)
+}
+
+/// The version of the agent that other runs report by now, if the stopped attempt had another.
+fn new_version(state: &State, run: &Run) -> Option<String> {
+    let latest = run.latest()?;
+    let own = latest.agent_version.as_ref()?;
+    let newest = versions(state, &run.agent, latest.queued_at).pop()?;
+    (newest.version != *own).then(|| format!("agent_version:{}", newest.version))
 }
 
 /// Makes another attempt. Asking again under the same key answers with the attempt that was made.

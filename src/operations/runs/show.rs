@@ -1,5 +1,6 @@
 //! Runs as they are listed and shown.
 
+use crate::attention::Item;
 use crate::budget::{self, Facts};
 use crate::operations::app::App;
 use crate::operations::attention::ItemView;
@@ -8,7 +9,7 @@ use crate::operations::roles::{Operation, Principal};
 use crate::runs::{AttemptState, NotPickedUp, Run, RunEvent, RunUsage, not_picked_up};
 use crate::state::{RunHolds, State};
 use crate::store::Page;
-use crate::vocabulary::{AgentId, Balance, BudgetId, RunId, ScheduleId, Unit};
+use crate::vocabulary::{ActionName, AgentId, Balance, BudgetId, RunId, ScheduleId, Unit};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub struct RunFilter {
     pub schedule: Option<ScheduleId>,
 }
 
-/// What is left of a budget that a run spent from.
+/// What is left of a budget that a run spent from, or that stops it.
 #[derive(Clone, Debug)]
 pub struct BudgetLeft {
     /// The budget.
@@ -62,7 +63,7 @@ pub struct RunView {
     pub run: Arc<Run>,
     /// What it spent and set aside.
     pub usage: RunUsage,
-    /// What is left of the budgets that it spent from.
+    /// What is left of the budgets that it spent from, or that stop it.
     pub left: Vec<BudgetLeft>,
     /// How its waiting is explained.
     pub dispatching: Dispatching,
@@ -134,13 +135,15 @@ pub fn show_run(app: &App, principal: &Principal, id: &RunId) -> Result<RunView,
         let holds = state.runs().holds_of(id);
         let usage = holds.map(RunHolds::usage).unwrap_or_default();
         let dispatching = dispatching(state, &run, app.clocks.worker_gone_s, now);
-        let left = left(state, &run, now);
-        let item = state.attention().about_run(id).filter(|_| sees_items).map(|item| ItemView::of(state, item, now));
+        let item = state.attention().about_run(id);
+        let left = left(state, &run, item.map(AsRef::as_ref), now);
+        let item = item.filter(|_| sees_items).map(|item| ItemView::of(state, item, now));
         RunView { run: Arc::clone(&run), usage, left, dispatching, item }
     }))
 }
 
-fn dispatching(state: &State, run: &Run, gone_after_s: u32, now: Timestamp) -> Dispatching {
+/// Why a queued run waits, and whether others move.
+pub(in crate::operations) fn dispatching(state: &State, run: &Run, gone_after_s: u32, now: Timestamp) -> Dispatching {
     let runs = state.runs();
     let queued = run.status() == AttemptState::Queued;
     let not_picked_up = queued.then(|| {
@@ -151,34 +154,48 @@ fn dispatching(state: &State, run: &Run, gone_after_s: u32, now: Timestamp) -> D
     Dispatching { not_picked_up, others_moved: runs.moved_since(since, &run.id, MOST_MOVED) }
 }
 
-/// Every budget that a hold of the run counts against, as it stands now.
-fn left(state: &State, run: &Run, now: Timestamp) -> Vec<BudgetLeft> {
+/// Every budget that a hold of the run counts against, or that stands in its way, as it stands now.
+fn left(state: &State, run: &Run, item: Option<&Item>, now: Timestamp) -> Vec<BudgetLeft> {
     let mut left = BTreeMap::new();
-    let team = state.agent(&run.agent).and_then(|agent| agent.spec.team.as_ref());
     for hold in state.runs().holds_of(&run.id).into_iter().flat_map(RunHolds::iter) {
         let Some(of) = &hold.run else { continue };
         for line in &hold.lines {
             let id = &line.account.budget;
-            if left.contains_key(id) {
-                continue;
+            if !left.contains_key(id) {
+                left.extend(left_of(state, run, id, &of.action, now).map(|left| (id.clone(), left)));
             }
-            let facts = Facts {
-                agent: &run.agent,
-                team,
-                entity_type: run.entity.as_ref().map(|entity| &entity.kind),
-                action: &of.action,
-                run: Some(&run.id),
-            };
-            let budget = state.budget(id).filter(|budget| budget.deleted_at.is_none());
-            let available = budget.and_then(|budget| budget::available(now, &facts, budget, state));
-            if let Some(available) = available {
-                let (limit, remaining, resets_at) = (available.limit, available.remaining, available.resets_at);
-                let (budget, unit) = (id.clone(), line.unit.clone());
-                left.insert(id.clone(), BudgetLeft { budget, unit, limit, remaining, resets_at });
+        }
+    }
+    if let Some(item) = item
+        && let Some(action) = &item.place.action
+    {
+        let targets = item.open_reasons().filter_map(|reason| reason.remedy.target.as_deref());
+        for id in targets.filter_map(|target| BudgetId::new(target.strip_prefix("budget:")?).ok()) {
+            if !left.contains_key(&id) {
+                left.extend(left_of(state, run, &id, action, now).map(|left| (id.clone(), left)));
             }
         }
     }
     left.into_values().collect()
+}
+
+fn left_of(state: &State, run: &Run, id: &BudgetId, action: &ActionName, now: Timestamp) -> Option<BudgetLeft> {
+    let facts = Facts {
+        agent: &run.agent,
+        team: state.agent(&run.agent).and_then(|agent| agent.spec.team.as_ref()),
+        entity_type: run.entity.as_ref().map(|entity| &entity.kind),
+        action,
+        run: Some(&run.id),
+    };
+    let budget = state.budget(id).filter(|budget| budget.deleted_at.is_none())?;
+    let available = budget::available(now, &facts, budget, state)?;
+    Some(BudgetLeft {
+        budget: id.clone(),
+        unit: budget.spec.unit.clone(),
+        limit: available.limit,
+        remaining: available.remaining,
+        resets_at: available.resets_at,
+    })
 }
 
 /// The events of a run behind a number, in order.

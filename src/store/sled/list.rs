@@ -97,6 +97,7 @@ pub(super) fn audit_fits(filter: &AuditFilter, time: Timestamp, entry: &Entry) -
     };
     filter.actor.as_ref().is_none_or(|actor| entry.actor.name == *actor)
         && filter.op.as_ref().is_none_or(op)
+        && (filter.kinds.is_empty() || filter.kinds.iter().any(|kind| entry.op.starts_with(kind.as_str())))
         && filter.subject.as_ref().is_none_or(|subject| entry.subject == *subject)
         && filter.since.is_none_or(|since| since <= time)
         && filter.until.is_none_or(|until| time < until)
