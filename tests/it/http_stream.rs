@@ -105,6 +105,15 @@ fn filters_and_refusals() {
     ask(&daemon, "run-2", "k2");
     let event = reader.next().unwrap();
     assert_eq!((event.name.as_str(), &event.data["run_id"]), ("admission", &json!("run-2")));
+    // an event names its run, and is its agent's all the same
+    let mut of_agent = Reader::open(&daemon, "?agent=airline&kind=run_event", None);
+    for (run, agent) in [("theirs", "rfq-draft"), ("ours", "airline")] {
+        let event = json!({"specversion": "1.0", "source": "stream", "id": "1", "type": "tollgate.run.started",
+            "subject": run, "data": {"agent": {"id": agent}}});
+        daemon.admin().post("/api/v1/events", &event).expect(200);
+    }
+    let event = of_agent.next().unwrap();
+    assert_eq!((event.name.as_str(), &event.data["run"]), ("run_event", &json!("ours")));
     daemon.admin().get("/api/v1/stream?kind=weather").problem(400, "invalid_request");
     daemon
         .admin()
