@@ -221,7 +221,8 @@ fn headline(line: &Value, json: bool, out: &mut dyn Write) -> anyhow::Result<u8>
             of("/ready_to_retry")
         )?;
         for storm in line["storms"].as_array().into_iter().flatten() {
-            let [failures, runs, title, key] = ["/failures", "/runs", "/title", "/fingerprint"].map(|at| field(storm, at));
+            let [failures, runs, title, key] =
+                ["/failures", "/runs", "/title", "/fingerprint"].map(|at| field(storm, at));
             let title: String = title.chars().filter(|c| !c.is_control()).collect();
             writeln!(out, "storm: {title}: {failures} failures in {runs} runs lately (group {key})")?;
         }
@@ -245,6 +246,8 @@ fn show(item: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
         ("due", "/due_at"),
         ("snoozed until", "/snoozed_until"),
         ("escalated to", "/escalated_to"),
+        ("not picked up", "/not_picked_up/message"),
+        ("others moved", "/others_moved"),
         ("waits for", "/decision/fix"),
         ("may be supplied", "/supply"),
         ("seen", "/count"),

@@ -10,16 +10,23 @@ use std::time::Duration;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ClientArgs {
     /// The daemon
-    #[arg(long, value_name = "URL", env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8181")]
+    #[arg(long, global = true, value_name = "URL", env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8181")]
     pub url: String,
     /// The API key
-    #[arg(long, value_name = "KEY", env = "TOLLGATE_KEY", hide_env_values = true, conflicts_with = "key_file")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "TOLLGATE_KEY",
+        hide_env_values = true,
+        conflicts_with = "key_file"
+    )]
     pub key: Option<String>,
     /// A file that holds it, such as the state directory's admin.key
-    #[arg(long, value_name = "FILE", env = "TOLLGATE_KEY_FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "TOLLGATE_KEY_FILE")]
     pub key_file: Option<PathBuf>,
     /// Write JSON as the API answers it
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

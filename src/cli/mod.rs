@@ -17,6 +17,7 @@ pub mod restore;
 mod root;
 pub mod runs;
 pub mod serve;
+pub mod setup;
 pub mod simulate;
 pub mod state;
 pub mod test;

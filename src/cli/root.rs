@@ -1,8 +1,8 @@
 //! Which command it is, and the exit code that it ends with.
 
 use super::{
-    agent, attention, audit, backup, bench, budget, check, demo, key, logging, restore, runs, serve, simulate, state,
-    test,
+    agent, attention, audit, backup, bench, budget, check, demo, key, logging, restore, runs, serve, setup, simulate,
+    state, test,
 };
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
@@ -29,6 +29,7 @@ enum Command {
     Attention(attention::AttentionArgs),
     Key(key::KeyArgs),
     Runs(runs::RunsArgs),
+    Setup(setup::SetupArgs),
     Audit(audit::AuditArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
@@ -72,6 +73,7 @@ fn run(command: &Command, out: &mut dyn std::io::Write) -> anyhow::Result<u8> {
         Command::Attention(args) => attention::run(args, out),
         Command::Key(args) => key::run(args, out),
         Command::Runs(args) => runs::run(args, out),
+        Command::Setup(args) => setup::run(args, out),
         Command::Audit(args) => audit::run(args, out),
         Command::Backup(args) => backup::run(args, out),
         Command::Restore(args) => restore::run(args, out),
@@ -82,4 +84,23 @@ fn run(command: &Command, out: &mut dyn std::io::Write) -> anyhow::Result<u8> {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn commands_are_consistent_and_who_asks_may_be_said_before_and_behind_what_is_asked() {
+        Cli::command().debug_assert();
+        for line in [
+            ["tollgate", "attention", "--json", "list"],
+            ["tollgate", "attention", "list", "--json"],
+            ["tollgate", "runs", "list", "--json"],
+            ["tollgate", "setup", "list", "--json"],
+        ] {
+            assert!(Cli::try_parse_from(line).is_ok(), "{line:?}");
+        }
+    }
 }

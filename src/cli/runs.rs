@@ -59,6 +59,25 @@ enum RunsCommand {
         #[arg(long, requires = "reason")]
         idempotency_key: Option<String>,
     },
+    /// What two attempts have in common, and what not
+    Diff {
+        /// Its id
+        id: String,
+        /// The one
+        #[arg(long, default_value_t = 1)]
+        from: u32,
+        /// The other
+        #[arg(long)]
+        to: u32,
+    },
+    /// End an attempt without its runtime's proof
+    ForceStop {
+        /// Its id
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
     /// Ask for a run's end
     Cancel {
         /// Its id
@@ -116,6 +135,18 @@ pub fn run(args: &RunsArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
                 "idempotency_key": idempotency_key.as_ref().unwrap_or(&version),
             });
             act(&client, &format!("{}/retry", path(id)), &body, args.client.json, out)
+        }
+        RunsCommand::Diff { id, from, to } => {
+            let diff = client.get(&format!("{}/diff?from={from}&to={to}", path(id)))?.ok()?;
+            if args.client.json {
+                writeln!(out, "{diff}")?;
+            } else {
+                show_diff(out, &diff)?;
+            }
+            Ok(0)
+        }
+        RunsCommand::ForceStop { id, reason } => {
+            act(&client, &format!("{}/force-stop", path(id)), &json!({"reason": reason}), args.client.json, out)
         }
         RunsCommand::Cancel { id, category, reason } => {
             let body = json!({"category": category, "reason": reason});
@@ -201,6 +232,12 @@ fn show(client: &Client, id: &str, last: u64, as_json: bool, out: &mut dyn Write
         field(&run, "/agent"),
         clean(&field(&run, "/title"))
     )?;
+    if !run["attention"].is_null() {
+        let [item, state, suggested, because] =
+            ["/attention/id", "/attention/state", "/attention/suggested_action", "/attention/why_suggested"]
+                .map(|at| clean(&field(&run, at)));
+        writeln!(out, "{item} is {state}: {suggested}. {because}")?;
+    }
     if let Some(why) = run.pointer("/not_picked_up/message").and_then(Value::as_str) {
         writeln!(out, "{} {} other runs moved in the last five minutes.", clean(why), field(&run, "/others_moved"))?;
     }
@@ -312,6 +349,43 @@ fn show_plan(out: &mut dyn Write, plan: &Value) -> std::io::Result<()> {
         writeln!(out, "\nrefused: {code}: {}", clean(&field(plan, "/refusal/message")))?;
     }
     Ok(())
+}
+
+/// The two side by side, where they are not the same; then what was changed between them.
+fn show_diff(out: &mut dyn Write, diff: &Value) -> std::io::Result<()> {
+    let rows: Vec<Vec<String>> = [
+        "state",
+        "last_good_step",
+        "failed_step",
+        "error_code",
+        "error_message",
+        "class",
+        "fingerprint",
+        "agent_version",
+        "worker",
+        "from_checkpoint",
+        "policy_set",
+        "input",
+        "supplied",
+        "queued_at",
+        "ended_at",
+    ]
+    .into_iter()
+    .filter(|name| diff["from"][name] != diff["to"][name])
+    .map(|name| {
+        let of = |side: &str| field(diff, &format!("/{side}/{name}"));
+        vec![name.to_owned(), of("from"), of("to")]
+    })
+    .collect();
+    let of = |side: &str| format!("attempt {}", field(diff, &format!("/{side}/attempt")));
+    table(out, &["", &of("from"), &of("to")], &rows)?;
+    part(
+        out,
+        "changed between them",
+        &["changed", "what", "on", "by", "why"],
+        &diff["changed"],
+        &["/at", "/op", "/subject", "/by", "/reason"],
+    )
 }
 
 fn clean(text: &str) -> String {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::sync::Barrier;
 
 fn daemon() -> Daemon {
-    let policy = "package tollgate.agents[\"rfq-draft\"]\n\nimport rego.v1\n\nallow if true\n\nallow_without_entity if true\n";
+    let policy =
+        "package tollgate.agents[\"rfq-draft\"]\n\nimport rego.v1\n\nallow if true\n\nallow_without_entity if true\n";
     let daemon = Daemon::with().file("policies/agents/rfq_draft.rego", policy).start();
     daemon
         .admin()
@@ -50,7 +51,9 @@ fn preview(caller: &Caller, asked: &Value) -> Answer {
 /// The list that a preview froze, what it refused too.
 fn frozen(preview: &Answer) -> Vec<Value> {
     let items = preview["items"].as_array().unwrap().iter();
-    items.map(|item| json!({"id": item["id"], "revision": item["revision"], "plan_version": item["plan_version"]})).collect()
+    items
+        .map(|item| json!({"id": item["id"], "revision": item["revision"], "plan_version": item["plan_version"]}))
+        .collect()
 }
 
 fn attempts(daemon: &Daemon, run: &str) -> usize {
@@ -109,20 +112,30 @@ fn a_retry_of_all_that_fits_a_query_refuses_what_waits_for_a_fix() {
     let commit = json!({"act": act, "items": list});
     let done = operator.post("/api/v1/attention/bulk", &commit).expect(200);
     assert_eq!((&of(&done, &one)["status"], &of(&done, &one)["state"]), (&json!(200), &json!("retrying")));
-    for (item, code) in [(&two, "conflict"), (&three, "not_acknowledged"), (&setup, "setup_required"), (&blocked, "setup_required")] {
+    for (item, code) in
+        [(&two, "conflict"), (&three, "not_acknowledged"), (&setup, "setup_required"), (&blocked, "setup_required")]
+    {
         assert_eq!(of(&done, item)["problem"]["code"], code, "{}", done.text());
     }
     let again = operator.post("/api/v1/attention/bulk", &commit).expect(200);
     assert_eq!(of(&again, &one)["status"], 200, "handed in again, it answers the same: {}", again.text());
     assert_eq!([1, 2, 3, 4, 5].map(|n| attempts(&daemon, &format!("run-{n}"))), [2, 1, 1, 1, 1]);
     let trail = daemon.admin().get("/api/v1/audit?op=run.retry").expect(200);
-    assert_eq!((&trail["items"][0]["actor"]["name"], &trail["items"][0]["reason"]), (&json!("a test"), &json!("The ERP is back.")));
+    assert_eq!(
+        (&trail["items"][0]["actor"]["name"], &trail["items"][0]["reason"]),
+        (&json!("a test"), &json!("The ERP is back."))
+    );
 
     let act = json!({"retry": {"reason": "The ERP is back.", "acknowledge_side_effects": true}});
     let seen = preview(&operator, &json!({"act": act, "ids": [three["id"], two["id"]]}));
     assert_eq!((&seen["items"][0]["status"], &seen["more"]), (&json!(200), &Value::Null), "{}", seen.text());
     let done = operator.post("/api/v1/attention/bulk", &json!({"act": act, "items": frozen(&seen)})).expect(200);
-    assert_eq!((&done["items"][0]["status"], &done["items"][1]["status"]), (&json!(200), &json!(200)), "{}", done.text());
+    assert_eq!(
+        (&done["items"][0]["status"], &done["items"][1]["status"]),
+        (&json!(200), &json!(200)),
+        "{}",
+        done.text()
+    );
 }
 
 #[test]
