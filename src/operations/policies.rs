@@ -5,8 +5,9 @@ use super::error::OperationError;
 use super::records::stored_set;
 use super::roles::{Operation, Principal};
 use crate::decide::{Answer, Command};
-use crate::policy::{PolicySet, Problem, Report, Tree, check, lost_modules};
+use crate::policy::{PolicySet, Problem, Report, Text, Tree, check, check_after, lost_modules};
 use crate::state::PolicySetHead;
+use crate::store::{ReadError, Store};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -25,7 +26,12 @@ pub enum Taken {
 /// Offers what the policy directory holds now. A set that does not check, or that lost a module, is refused, visibly.
 pub async fn offer_tree(app: &App, tree: &Tree) -> Result<Taken, OperationError> {
     let now = app.now();
-    let set = match check(tree) {
+    let (before, tree) = (app.policy.newest(), tree.clone());
+    let checked = off_the_runtime(move || match before {
+        Some(before) => check_after(&tree, &before),
+        None => check(&tree),
+    });
+    let set = match checked.await? {
         Ok(set) => Arc::new(set),
         Err(problems) => {
             return Ok(refuse(app, RefusedSet { at: now, problems, lost: Vec::new(), digest: None, set: None }));
@@ -36,8 +42,7 @@ pub async fn offer_tree(app: &App, tree: &Tree) -> Result<Taken, OperationError>
         *app.refused.write() = None;
         return Ok(Taken::Unchanged);
     }
-    let current = head.as_ref().and_then(|head| app.policy.set(&head.digest));
-    let lost = current.map(|current| lost_modules(&current, &set)).unwrap_or_default();
+    let lost = in_force(app).map(|current| lost_modules(&current, &set)).unwrap_or_default();
     if !lost.is_empty() {
         let digest = Some(set.digest().to_owned());
         return Ok(refuse(app, RefusedSet { at: now, problems: Vec::new(), lost, digest, set: Some(set) }));
@@ -82,7 +87,9 @@ pub(super) async fn publish(
     reason: Option<String>,
 ) -> Result<PolicySetHead, OperationError> {
     let digest = set.digest().to_owned();
-    keep(app, &set)?;
+    let (store, before, kept) = (Arc::clone(&app.store), in_force(app), Arc::clone(&set));
+    off_the_runtime(move || keep(store.as_ref(), &kept, before.as_deref())).await??;
+    metrics::counter!("tollgate_policy_layers_compiled_total").increment(set.compiled().len() as u64);
     app.policy.announce(set);
     let answer = app.commit(principal, Command::PublishPolicySet { digest: digest.clone(), reason }).await;
     match answer {
@@ -96,12 +103,31 @@ pub(super) async fn publish(
     }
 }
 
-/// Keeps a set's text beside the journal.
-fn keep(app: &App, set: &PolicySet) -> Result<(), OperationError> {
-    for (digest, text) in set.to_stored() {
-        app.store.put_blob(&digest, text.as_bytes())?;
-    }
-    Ok(())
+/// The set that the journal says is in force: what is of it is kept.
+fn in_force(app: &App) -> Option<Arc<PolicySet>> {
+    let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
+    digest.and_then(|digest| app.policy.set(&digest))
+}
+
+/// Checking thousands of modules and flushing them takes a while; whatever else the daemon does beside goes on.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, OperationError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| OperationError::Internal("taking a policy set was cut off".to_owned()))
+}
+
+/// Texts that are flushed at the same time where there are many: the disk does several almost as fast as one.
+const FLUSHED_TOGETHER: usize = 8;
+
+/// Keeps a set's text beside the journal, but for what is there already.
+fn keep(store: &dyn Store, set: &PolicySet, before: Option<&PolicySet>) -> Result<(), ReadError> {
+    let texts = set.to_stored_after(before);
+    let put = |part: &[(String, Text)]| part.iter().try_for_each(|(digest, text)| store.put_blob(digest, text.as_bytes()));
+    std::thread::scope(|scope| {
+        let parts = texts.chunks(texts.len().div_ceil(FLUSHED_TOGETHER).max(FLUSHED_TOGETHER));
+        let workers: Vec<_> = parts.map(|part| scope.spawn(move || put(part))).collect();
+        let cut_off = || Err(ReadError::Failed("keeping a policy set was cut off".to_owned()));
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| cut_off()))
+    })
 }
 
 /// The sets that were in force, newest first, and what waits or was refused.

@@ -110,6 +110,11 @@ impl PolicyRoom {
         self.sets.read().iter().find(|set| set.digest() == digest).cloned()
     }
 
+    /// The set that came last.
+    pub fn newest(&self) -> Option<Arc<PolicySet>> {
+        self.sets.read().last().cloned()
+    }
+
     /// Judges an input by the set of that digest; `None` if it is not here (any more).
     pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &str, now: Timestamp) -> Option<Outcome> {
         WORKER.with_borrow_mut(|worker| {
@@ -137,8 +142,7 @@ impl PolicyRoom {
     /// The next layer of a set that may run on the faster engine and has not been compared yet.
     pub fn next_to_compare(&self, digest: &str) -> Option<Comparison> {
         let set = self.set(digest)?;
-        self.in_use.retain(&set);
-        let layer = set.layers().find(|layer| layer.may_run_on_rvm() && !self.in_use.knows(layer))?.id.clone();
+        let layer = self.in_use.next_to_compare(&set)?;
         Some(Comparison { set, layer, in_use: Arc::clone(&self.in_use) })
     }
 

@@ -97,13 +97,9 @@ pub struct Difference {
     pub got: Option<String>,
 }
 
-/// Reads every case file for its form: problems have code `case_syntax`.
-pub(super) fn check_syntax(tree: &Tree, problems: &mut Vec<Problem>) {
-    for (path, text) in tree.files.iter().filter(|(path, _)| role(path) == Role::Case) {
-        if let Err(problem) = parse(path, text) {
-            problems.push(problem);
-        }
-    }
+/// Reads a case file for its form: the problem has code `case_syntax`.
+pub(super) fn check_syntax(path: &str, text: &str) -> Result<(), Problem> {
+    parse(path, text).map(drop)
 }
 
 fn parse(path: &str, text: &str) -> Result<Vec<Case>, Problem> {

@@ -191,12 +191,17 @@ pub(super) fn sources<'a>(
     set: &'a PolicySet,
     files: impl Iterator<Item = &'a String>,
 ) -> impl Iterator<Item = (&'a str, String)> {
-    files.filter_map(|path| set.tree.files.get(path).map(|text| (path.as_str(), text.clone())))
+    files.filter_map(|path| set.tree.files.get(path).map(|text| (path.as_str(), text.to_string())))
 }
 
 /// The data of a set as the interpreter wants it.
 pub(super) fn data_of(set: &PolicySet) -> Value {
-    to_rego(&set.data)
+    to_rego(&set.data.all)
+}
+
+/// What a layer can see of it.
+pub(super) fn data_of_layer(set: &PolicySet, layer: &Layer) -> Value {
+    to_rego(&set.data.part(&layer.sees))
 }
 
 /// JSON as a Rego value.
@@ -206,8 +211,8 @@ pub(super) fn to_rego(value: &serde_json::Value) -> Value {
 }
 
 /// What regorus has against a layer, if anything.
-pub(super) fn problem_of(set: &PolicySet, layer: &Layer) -> Option<Problem> {
+pub(super) fn problem_of(set: &PolicySet, layer: &Layer, data: Value) -> Option<Problem> {
     let file = layer.files.first().map_or("policies", String::as_str);
-    let compiled = Compiled::of_layer(set, layer, data_of(set)).and_then(|mut compiled| compiled.prepare());
+    let compiled = Compiled::of_layer(set, layer, data).and_then(|mut compiled| compiled.prepare());
     compiled.err().map(|error| syntax::of_error(file, "compile", &error))
 }

@@ -4,13 +4,58 @@
 //! adds its own name, without the ending, as the last key: `data/airline/fees.yaml` is `data.airline.fees`.
 
 use super::problem::Problem;
+use super::text::{Digest, Text};
 use super::tree::{Role, Tree, role};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads all data of a tree. Problems: `data_syntax`, `data_conflict`, `data_tollgate`.
-pub(super) fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Value {
+/// The data of a tree, with what it takes to tell which part of it has changed.
+#[derive(Debug)]
+pub(super) struct Data {
+    /// The document.
+    pub(super) all: Value,
+    /// The files that it was read from.
+    files: BTreeMap<String, Digest>,
+    /// The digest of what stands under each first key.
+    keys: BTreeMap<String, Digest>,
+}
+
+impl Data {
+    /// Reads the data of a tree. Problems: `data_syntax`, `data_conflict`, `data_tollgate`.
+    pub(super) fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Self {
+        let all = read(tree, problems);
+        // the keys of a map are in order, so equal values are equal text
+        let digest = |value: &Value| Sha256::digest(value.to_string().as_bytes()).into();
+        let keys = all.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), digest(value))).collect();
+        Self { all, keys, files: files(tree).map(|(path, text)| (path.clone(), *text.digest())).collect() }
+    }
+
+    /// Whether the data of this tree is what it was read from.
+    pub(super) fn is_of(&self, tree: &Tree) -> bool {
+        let mut own = self.files.iter();
+        files(tree).all(|(path, text)| own.next() == Some((path, text.digest()))) && own.next().is_none()
+    }
+
+    /// The digest of what stands under a first key.
+    pub(super) fn digest(&self, key: &str) -> Option<&Digest> {
+        self.keys.get(key)
+    }
+
+    /// Only what stands under these first keys.
+    pub(super) fn part(&self, keys: &BTreeSet<String>) -> Value {
+        let value = |key: &String| Some((key.clone(), self.all.get(key)?.clone()));
+        Value::Object(keys.iter().filter_map(value).collect())
+    }
+}
+
+fn files(tree: &Tree) -> impl Iterator<Item = (&String, &Text)> {
+    tree.files.iter().filter(|(path, _)| role(path) == Role::Data)
+}
+
+fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Value {
     let mut all = Value::Object(Map::new());
-    for (path, text) in tree.files.iter().filter(|(path, _)| role(path) == Role::Data) {
+    for (path, text) in files(tree) {
         match parse(path, text) {
             Ok(value) => {
                 let value = nested(path, value);
@@ -97,6 +142,19 @@ mod tests {
         let data = read(&tree, &mut problems);
         assert_eq!(problems, []);
         assert_eq!(data, json!({"top": 1, "airline": {"cabins": ["economy"], "fees": {"bag": 50}}}));
+    }
+
+    #[test]
+    fn what_changed_is_told_by_key() {
+        let read = |fees: &str| {
+            let tree = Tree::of([("data/airline/fees.json", fees), ("data/other.json", "{\"b\": 1, \"a\": 2}")]);
+            Data::read(&tree, &mut Vec::new())
+        };
+        let (before, after) = (read("{\"bag\": 50}"), read("{\"bag\": 60}"));
+        assert_eq!(before.digest("other"), after.digest("other"));
+        assert_ne!(before.digest("airline"), after.digest("airline"));
+        assert_eq!(before.digest("nothing"), None);
+        assert_eq!(after.part(&BTreeSet::from(["airline".to_owned(), "nothing".to_owned()])), json!({"airline": {"fees": {"bag": 60}}}));
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl Engines {
         let mut compiled = self.take(set, layer, Purpose::Decide).ok()?;
         let mut machine = match compiled.machine.take() {
             Some(machine) => machine,
-            None => match Compiled::machine(set, layer, self.data(set)) {
+            None => match Compiled::machine(set, layer, self.data(set, layer)) {
                 Ok(machine) => Box::new(machine),
                 Err(error) => {
                     in_use.distrust(layer, format!("it cannot be compiled for the RVM: {error}"));

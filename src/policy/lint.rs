@@ -9,11 +9,18 @@ use super::resolve::{Packages, Target};
 use super::set::ContractRule;
 use super::tree::{LayerId, file_stem};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
-/// Lints all modules of a tree, each by itself and together.
-pub(super) fn modules(modules: &Modules, data: &Value, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+/// Lints some modules, each by itself and together. `modules` has them, and all that they may refer to.
+pub(super) fn modules(
+    modules: &Modules,
+    to_lint: &BTreeSet<String>,
+    data: &Value,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) {
     let packages = Packages::of(modules);
-    for (file, facts) in modules {
+    for (file, facts) in modules.iter().filter(|(file, _)| to_lint.contains(*file)) {
         let mut lint = Lint { file, facts, packages: &packages, data, problems, warnings };
         lint.package();
         lint.imports();
@@ -22,8 +29,8 @@ pub(super) fn modules(modules: &Modules, data: &Value, problems: &mut Vec<Proble
         }
         lint.nothing_to_say();
     }
-    packages.conflicts(problems);
-    packages.recursion(problems);
+    packages.conflicts(to_lint, problems);
+    packages.recursion(to_lint, problems);
 }
 
 struct Lint<'a> {

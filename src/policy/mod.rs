@@ -4,11 +4,12 @@
 //! [`Engines`] and asks them: [`Engines::evaluate`]. Nothing here reads a directory, a clock or a log; regorus is
 //! named in this room alone.
 //!
-//! Reading order: `tree`, `check`, `lint`, `set`, `evaluate`, `output`; then `compile` and `builtins` for how the
+//! Reading order: `tree`, `check`, `outline`, `lint`, `set`, `evaluate`, `output`; then `compile` and `builtins` for how the
 //! interpreter is kept in bounds, `attribute` and `explain` for which rule spoke, `testing` and `cases` for tests.
 
 #[cfg(test)]
 mod adversarial_tests;
+mod assemble;
 mod attribute;
 mod builtins;
 mod cases;
@@ -19,11 +20,14 @@ mod engines;
 mod evaluate;
 mod explain;
 mod facts;
-mod libraries;
 mod limits;
 mod lint;
+mod outline;
 mod output;
+mod parallel;
 mod problem;
+#[cfg(test)]
+mod renewal_tests;
 mod report;
 mod resolve;
 mod rvm;
@@ -32,10 +36,11 @@ mod syntax;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tree;
 
 pub use cases::{CaseResult, Difference, run_cases};
-pub use check::check;
+pub use check::{check, check_after};
 pub use engines::Engines;
 pub use evaluate::{Conditions, Layers, Outcome};
 pub use explain::{Explanation, FiredRule};
@@ -45,4 +50,5 @@ pub use report::{LayerReport, Report, report};
 pub use rvm::{EngineInUse, EnginesInUse, agree};
 pub use set::{ContractRule, Layer, PolicySet, StoredSetError, lost_modules};
 pub use testing::{Coverage, TestReport, TestResult, run_tests};
+pub use text::Text;
 pub use tree::{LayerId, Tree};

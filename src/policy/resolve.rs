@@ -3,7 +3,7 @@
 use super::check::Modules;
 use super::facts::{Facts, Reference, RuleFacts};
 use super::problem::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All packages of a tree with their modules.
 pub(super) struct Packages<'a> {
@@ -64,11 +64,11 @@ impl<'a> Packages<'a> {
     }
 
     /// Two defaults of one rule, and rules that stand where a package does.
-    pub(super) fn conflicts(&self, problems: &mut Vec<Problem>) {
+    pub(super) fn conflicts(&self, of: &BTreeSet<String>, problems: &mut Vec<Problem>) {
         use super::facts::Shape::{Default, DefaultFunction};
         for (package, modules) in &self.packages {
             let mut defaults: BTreeMap<&str, (&str, u32)> = BTreeMap::new();
-            for (file, facts) in modules {
+            for (file, facts) in modules.iter().filter(|(file, _)| of.contains(*file)) {
                 for rule in &facts.rules {
                     let mut path = package.clone();
                     path.push(rule.name.clone());
@@ -89,11 +89,11 @@ impl<'a> Packages<'a> {
     }
 
     /// Rules that depend on themselves, and chains of rules so long that they could overflow a worker's stack.
-    pub(super) fn recursion(&self, problems: &mut Vec<Problem>) {
+    pub(super) fn recursion(&self, of: &BTreeSet<String>, problems: &mut Vec<Problem>) {
         let mut seen: BTreeMap<Node, Option<usize>> = BTreeMap::new();
         for (package, modules) in &self.packages {
             for (file, facts) in modules {
-                for rule in &facts.rules {
+                for rule in facts.rules.iter().filter(|_| of.contains(*file)) {
                     let node = (package.clone(), rule.name.clone());
                     match self.depth(&node, &mut seen) {
                         Ok(depth) if depth > MAX_CHAIN => {

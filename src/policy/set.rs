@@ -1,9 +1,13 @@
 //! A policy set: one immutable, content-addressed version of all modules and data.
 
-use super::tree::{self, LayerId, Tree};
+use super::data::Data;
+use super::outline::Outlines;
+use super::text::{Digest, Text};
+use super::tree::{LayerId, Tree};
 use super::{check, problem::Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Everything that decides, and nothing that does not: layers, libraries and data, without tests and cases, so
 /// that a changed test is no new policy. Made by [`check()`](super::check()) alone.
@@ -11,10 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct PolicySet {
     pub(super) tree: Tree,
     pub(super) digest: String,
-    pub(super) data: serde_json::Value,
+    pub(super) data: Arc<Data>,
     pub(super) libraries: Vec<String>,
-    pub(super) layers: BTreeMap<LayerId, Layer>,
+    pub(super) library_digest: Digest,
+    pub(super) layers: BTreeMap<LayerId, Arc<Layer>>,
+    /// The layers that check looked at; the others are those of the set before.
+    pub(super) compiled: Vec<LayerId>,
     pub(super) warnings: Vec<Problem>,
+    /// The modules in brief, for the check of the next set.
+    pub(super) outlines: Outlines,
+    /// Tests and cases that are of the right form, which is all that check asks of them.
+    pub(super) passed: BTreeMap<String, Digest>,
 }
 
 /// All modules of one package, to be compiled with the libraries that they need.
@@ -26,8 +37,12 @@ pub struct Layer {
     pub files: Vec<String>,
     /// The libraries that it needs, and no others.
     pub libraries: Vec<String>,
-    /// Content address of its modules, these libraries and all data.
+    /// Content address of its modules, these libraries and the data that it can see.
     pub digest: String,
+    /// The same as bytes.
+    pub(super) address: Digest,
+    /// The first keys of the data that it can see.
+    pub(super) sees: BTreeSet<String>,
     /// The rules of the contract that it defines.
     pub(super) heads: Vec<Head>,
     /// Bytes of its modules and libraries.
@@ -127,12 +142,17 @@ impl PolicySet {
 
     /// The layers, base first.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.layers.values()
+        self.layers.values().map(AsRef::as_ref)
+    }
+
+    /// The layers that were compiled when it was checked; all others were taken over from the set before.
+    pub fn compiled(&self) -> &[LayerId] {
+        &self.compiled
     }
 
     /// The layer of that id.
     pub fn layer(&self, id: &LayerId) -> Option<&Layer> {
-        self.layers.get(id)
+        self.layers.get(id).map(AsRef::as_ref)
     }
 
     /// What check has to say about it without refusing it.
@@ -141,7 +161,7 @@ impl PolicySet {
     }
 
     /// Modules and data as text.
-    pub fn files(&self) -> &BTreeMap<String, String> {
+    pub fn files(&self) -> &BTreeMap<String, Text> {
         &self.tree.files
     }
 
@@ -152,16 +172,21 @@ impl PolicySet {
 
     /// The `data` document.
     pub fn data(&self) -> &serde_json::Value {
-        &self.data
+        &self.data.all
     }
 
     /// What is kept of it: the manifest under the set's own digest, and each file under the digest that the manifest
     /// names. Every key is the SHA-256 of its value, so that nothing kept can be exchanged unseen.
-    pub fn to_stored(&self) -> Vec<(String, String)> {
-        let files = || self.tree.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-        let mut stored: Vec<(String, String)> =
-            files().map(|(_, text)| (tree::content_digest(text), text.to_owned())).collect();
-        stored.push((self.digest.clone(), tree::manifest(files())));
+    pub fn to_stored(&self) -> Vec<(String, Text)> {
+        self.to_stored_after(None)
+    }
+
+    /// The same without what is kept already, for it is of `before` too.
+    pub fn to_stored_after(&self, before: Option<&Self>) -> Vec<(String, Text)> {
+        let kept = |path: &str| before.and_then(|before| before.tree.files.get(path));
+        let fresh = self.tree.files.iter().filter(|(path, text)| kept(path) != Some(*text));
+        let mut stored: Vec<(String, Text)> = fresh.map(|(_, text)| (text.address(), text.clone())).collect();
+        stored.push((self.digest.clone(), self.tree.manifest().into()));
         stored
     }
 
@@ -176,7 +201,7 @@ impl PolicySet {
         let mut tree = Tree::default();
         for (path, address) in files {
             match fetch(&address)?.map(String::from_utf8) {
-                Some(Ok(text)) => drop(tree.files.insert(path, text)),
+                Some(Ok(text)) => drop(tree.files.insert(path, text.into())),
                 _ => return Ok(Err(missing(&path))),
             }
         }

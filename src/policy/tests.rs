@@ -252,14 +252,14 @@ fn a_set_is_its_content() {
     );
     assert_ne!(one.digest(), set(&[files[0]]).digest());
     assert_eq!(lost_modules(&one, &set(&[files[0]])), ["policies/agents/a.rego"]);
-    let mut kept: std::collections::BTreeMap<String, String> = one.to_stored().into_iter().collect();
-    let fetch = |kept: &std::collections::BTreeMap<String, String>, address: &str| {
-        Ok::<_, std::convert::Infallible>(kept.get(address).map(|text| text.clone().into_bytes()))
+    let mut kept: std::collections::BTreeMap<String, Text> = one.to_stored().into_iter().collect();
+    let fetch = |kept: &std::collections::BTreeMap<String, Text>, address: &str| {
+        Ok::<_, std::convert::Infallible>(kept.get(address).map(|text| text.as_bytes().to_vec()))
     };
     let Ok(back) = PolicySet::from_stored(one.digest(), |address| fetch(&kept, address));
     assert_eq!(back.unwrap().digest(), one.digest());
     let part = kept.values_mut().find(|text| text.starts_with("package tollgate.agents")).unwrap();
-    part.push_str("allow := true\n");
+    *part = format!("{}allow := true\n", &**part).into();
     let Ok(forged) = PolicySet::from_stored(one.digest(), |address| fetch(&kept, address));
     assert!(matches!(forged, Err(StoredSetError::OtherContent { .. })));
     kept.clear();

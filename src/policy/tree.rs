@@ -1,9 +1,11 @@
 //! A policy tree as plain text, and what each file of it is for.
 
+use super::text::{Text, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fmt::Write as _;
 
 /// Everything that was read from `policies/` and `data/`: relative path → content.
 ///
@@ -12,18 +14,32 @@ use std::fmt;
 #[serde(transparent)]
 pub struct Tree {
     /// Path → text.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, Text>,
 }
 
 impl Tree {
     /// A tree of these files.
-    pub fn of<P: Into<String>, T: Into<String>>(files: impl IntoIterator<Item = (P, T)>) -> Self {
+    pub fn of<P: Into<String>, T: Into<Text>>(files: impl IntoIterator<Item = (P, T)>) -> Self {
         Self { files: files.into_iter().map(|(path, text)| (path.into(), text.into())).collect() }
     }
 
     /// Hash of every file, tests too: equal when nothing at all has changed.
     pub fn hash(&self) -> String {
-        manifest_digest(self.files.iter().map(|(path, text)| (path.as_str(), text.as_str())))
+        manifest_digest(&self.manifest())
+    }
+}
+
+impl Tree {
+    /// The canonical manifest: version, and the SHA-256 of each file by its path, in order of the paths.
+    pub(super) fn manifest(&self) -> String {
+        let mut manifest = String::with_capacity(self.files.len() * 128);
+        manifest.push_str("{\"files\":{");
+        for (number, (path, text)) in self.files.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            let _ = write!(manifest, "{comma}{}:\"{}\"", quoted(path), text.address());
+        }
+        manifest.push_str("},\"v\":1}");
+        manifest
     }
 }
 
@@ -130,27 +146,7 @@ pub(super) fn file_stem(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
-/// The canonical manifest: version, and the SHA-256 of each file by its path, in order of the paths.
-pub(super) fn manifest<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let files: BTreeMap<&str, String> =
-        files.map(|(path, text)| (path, hex(&Sha256::digest(text.as_bytes())))).collect();
-    serde_json::json!({"v": 1, "files": files}).to_string()
-}
-
-/// The content address of a text.
-pub(super) fn content_digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
 /// The content address of a manifest: `sha256:` and the SHA-256 of its text.
-pub(super) fn manifest_digest<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    hex(&Sha256::digest(manifest(files).as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold("sha256:".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+pub(super) fn manifest_digest(manifest: &str) -> String {
+    hex(&Sha256::digest(manifest.as_bytes()).into())
 }

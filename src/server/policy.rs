@@ -2,9 +2,10 @@
 
 use super::build::Options;
 use crate::operations::{App, OperationError, PolicyRoom, Taken, note_not_taken, offer_tree, recorded_inputs};
-use crate::policy::{PolicySet, Tree, check};
+use crate::policy::{PolicySet, ThreadClock as _, Tree, check};
 use crate::policy_dir::{ReadTreeError, Watcher, read_tree, watch};
 use crate::store::Store;
+use crate::thread_time::ThreadTime;
 use anyhow::bail;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -47,8 +48,8 @@ pub(super) async fn offer(app: &App, options: &Options) -> anyhow::Result<String
     Ok(hash)
 }
 
-/// Between two layers, for admissions come first.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two layers, for admissions come first: no less than this, and three times what the last one took.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Recorded inputs that a layer is compared on.
 const RECORDED: usize = 8;
 
@@ -65,8 +66,10 @@ pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
                 let recorded = recorded_inputs(&app, comparison.layer(), RECORDED);
                 // a daemon that ends meanwhile is not kept
                 drop(app);
+                let started = ThreadTime.cpu();
                 comparison.run(&recorded);
-                if changes.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
+                let took = ThreadTime.cpu().saturating_sub(started);
+                if changes.recv_timeout(PAUSE.max(took * 3)) == Err(RecvTimeoutError::Disconnected) {
                     return;
                 }
             }

@@ -35,7 +35,8 @@ pub async fn read_policy_set(
     let room = Gate::clone(&gate);
     let set = off_thread(move || operations::policy_set(&room, &caller.0, &digest)).await?;
     let PolicyReportAnswer { digest, layers, libraries } = PolicyReportAnswer::from(gate.policy.report(&set));
-    Ok(web::Json(PolicyFilesAnswer { digest, layers, libraries, files: set.files().clone() }))
+    let files = set.files().iter().map(|(path, text)| (path.clone(), text.to_string())).collect();
+    Ok(web::Json(PolicyFilesAnswer { digest, layers, libraries, files }))
 }
 
 /// Let a set serve that lost a module

@@ -2,7 +2,7 @@
 //! the layer knows.
 
 use super::{ALWAYS_ARRAYS, Machine};
-use crate::policy::compile::{Compiled, Failure, data_of, gathered_name, to_rego};
+use crate::policy::compile::{Compiled, Failure, data_of_layer, gathered_name, to_rego};
 use crate::policy::set::{ContractRule, Layer, PolicySet};
 use crate::policy::tree::LayerId;
 use regorus::Value;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// The longest that one answer may take here.
 const LIMIT: Duration = Duration::from_secs(1);
-/// Pairs of changes that are tried beside the single ones, for each input.
-const PAIRS: usize = 400;
+/// Pairs of changes that are tried beside the single ones, on the usual input and on each recorded one.
+const PAIRS: (usize, usize) = (400, 50);
 /// Constants of a layer that are tried.
 const MOST_CONSTANTS: usize = 60;
 
@@ -23,18 +23,18 @@ pub fn agree(set: &PolicySet, layer: &Layer, recorded: &[Json]) -> Result<usize,
         return Err(why.clone());
     }
     let broken = |error: &anyhow::Error| format!("it cannot be compiled for the RVM: {error}");
-    let mut interpreter = Compiled::of_layer(set, layer, data_of(set)).map_err(|error| broken(&error))?;
+    let mut interpreter = Compiled::of_layer(set, layer, data_of_layer(set, layer)).map_err(|error| broken(&error))?;
     interpreter.prepare().map_err(|error| broken(&error))?;
-    let machine = Compiled::machine(set, layer, data_of(set)).map_err(|error| broken(&error))?;
+    let machine = Compiled::machine(set, layer, data_of_layer(set, layer)).map_err(|error| broken(&error))?;
     let mut pair = Pair { interpreter, machine, answers: 0 };
     let changes = changes(layer);
-    for input in std::iter::once(&usual()).chain(recorded) {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    for (input, pairs) in std::iter::once((&usual(), PAIRS.0)).chain(recorded.iter().map(|input| (input, PAIRS.1))) {
         pair.ask(layer, input)?;
         for change in &changes {
             pair.ask(layer, &change.on(input))?;
         }
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        for _ in 0..PAIRS.min(changes.len() * changes.len()) {
+        for _ in 0..pairs.min(changes.len() * changes.len()) {
             let (one, other) = (&changes[random.below(changes.len())], &changes[random.below(changes.len())]);
             pair.ask(layer, &other.on(&one.on(input)))?;
         }

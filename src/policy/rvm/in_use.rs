@@ -2,8 +2,10 @@
 //! the first difference on.
 
 use crate::policy::set::{Layer, PolicySet};
+use crate::policy::text::Digest;
+use crate::policy::tree::LayerId;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What runs a layer.
@@ -20,10 +22,25 @@ pub enum EngineInUse {
 pub struct EnginesInUse {
     /// Grows with every change, so that a worker asks for no lock while nothing changes.
     generation: AtomicU64,
-    layers: Mutex<BTreeMap<String, EngineInUse>>,
+    layers: Mutex<BTreeMap<Digest, EngineInUse>>,
+    queue: Mutex<Queue>,
     alarmed: AtomicBool,
     alarms: Mutex<Vec<String>>,
 }
+
+/// The layers that wait for their comparison.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The set that they are of.
+    of: String,
+    /// Those that somebody has asked: they come first.
+    asked: BTreeSet<LayerId>,
+    /// All of them.
+    waiting: VecDeque<LayerId>,
+}
+
+/// The most layers that are kept in mind because somebody asked them; the others come in their turn.
+const MOST_ASKED: usize = 1024;
 
 impl EnginesInUse {
     /// What a layer is on.
@@ -31,7 +48,7 @@ impl EnginesInUse {
         if let Some(why) = &layer.interpreted {
             return EngineInUse::Interpreter(why.clone());
         }
-        let found = self.layers.lock().get(&layer.digest).cloned();
+        let found = self.layers.lock().get(&layer.address).cloned();
         found.unwrap_or_else(|| EngineInUse::Interpreter("it has not been compared yet".to_owned()))
     }
 
@@ -41,7 +58,7 @@ impl EnginesInUse {
             Ok(answers) => EngineInUse::Rvm(format!("both engines gave the same {answers} answers")),
             Err(why) => EngineInUse::Interpreter(why),
         };
-        self.layers.lock().insert(layer.digest.clone(), found);
+        self.layers.lock().insert(layer.address, found);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -54,17 +71,47 @@ impl EnginesInUse {
 
     /// Whether a layer has been compared.
     pub fn knows(&self, layer: &Layer) -> bool {
-        self.layers.lock().contains_key(&layer.digest)
+        self.layers.lock().contains_key(&layer.address)
     }
 
     /// Keeps only what concerns a set.
     pub fn retain(&self, set: &PolicySet) {
-        let digests: BTreeSet<&str> = set.layers().map(|layer| layer.digest.as_str()).collect();
+        let digests: BTreeSet<&Digest> = set.layers().map(|layer| &layer.address).collect();
         let mut layers = self.layers.lock();
         let before = layers.len();
-        layers.retain(|digest, _| digests.contains(digest.as_str()));
+        layers.retain(|digest, _| digests.contains(digest));
         if layers.len() != before {
             self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Whether a worker may use the RVM for a layer. One that has not been compared is, before the others.
+    fn asked(&self, layer: &Layer) -> bool {
+        let found = self.layers.lock().get(&layer.address).map(|found| matches!(found, EngineInUse::Rvm(_)));
+        if found.is_none() {
+            let asked = &mut self.queue.lock().asked;
+            if asked.len() < MOST_ASKED && !asked.contains(&layer.id) {
+                asked.insert(layer.id.clone());
+            }
+        }
+        found == Some(true)
+    }
+
+    /// The next layer of a set that may run on the RVM and has not been compared.
+    pub fn next_to_compare(&self, set: &PolicySet) -> Option<LayerId> {
+        let mut queue = self.queue.lock();
+        if queue.of != set.digest() {
+            self.retain(set);
+            set.digest().clone_into(&mut queue.of);
+            let waits = |layer: &&Layer| layer.may_run_on_rvm() && !self.knows(layer);
+            queue.waiting = set.layers().filter(waits).map(|layer| layer.id.clone()).collect();
+        }
+        loop {
+            let next = queue.asked.pop_first().or_else(|| queue.waiting.pop_front())?;
+            let layer = set.layer(&next);
+            if layer.is_some_and(|layer| layer.may_run_on_rvm() && !self.knows(layer)) {
+                return Some(next);
+            }
         }
     }
 
@@ -81,22 +128,21 @@ impl EnginesInUse {
 #[derive(Debug, Default)]
 pub(in crate::policy) struct Known {
     generation: u64,
-    on_rvm: BTreeSet<String>,
+    /// The layers that it has asked for since then, and whether they are on the RVM.
+    layers: HashMap<Digest, bool>,
 }
 
 impl Known {
     /// Whether a layer is on the RVM.
     pub(in crate::policy) fn on_rvm(&mut self, in_use: &EnginesInUse, layer: &Layer) -> bool {
-        let generation = in_use.generation.load(Ordering::Acquire);
-        if generation == 0 {
+        if !layer.may_run_on_rvm() {
             return false;
         }
+        let generation = in_use.generation.load(Ordering::Acquire);
         if self.generation != generation {
-            let layers = in_use.layers.lock();
-            let on_rvm = layers.iter().filter(|(_, engine)| matches!(engine, EngineInUse::Rvm(_)));
-            self.on_rvm = on_rvm.map(|(digest, _)| digest.clone()).collect();
+            self.layers.clear();
             self.generation = generation;
         }
-        self.on_rvm.contains(&layer.digest)
+        *self.layers.entry(layer.address).or_insert_with(|| in_use.asked(layer))
     }
 }

@@ -143,7 +143,7 @@ fn what_the_rvm_gets_wrong_never_runs_on_it() {
 fn the_comparison_refuses_a_layer_on_which_the_engines_differ() {
     // reading it would speak against it; the comparison has to find it without that
     let mut set = set_of("deny contains \"big\" if to_number(input.context.n) > 5", None);
-    let layer = set.layers.get_mut(&agent_layer()).unwrap();
+    let layer = std::sync::Arc::make_mut(set.layers.get_mut(&agent_layer()).unwrap());
     layer.interpreted = None;
     let layer = set.layer(&agent_layer()).unwrap();
     let why = agree(&set, layer, &[]).unwrap_err();
@@ -153,7 +153,7 @@ fn the_comparison_refuses_a_layer_on_which_the_engines_differ() {
 #[test]
 fn a_difference_on_a_live_decision_ends_the_trust_with_an_alarm() {
     let mut set = set_of("deny contains \"big\" if to_number(input.context.n) > 5", None);
-    set.layers.get_mut(&agent_layer()).unwrap().interpreted = None;
+    std::sync::Arc::make_mut(set.layers.get_mut(&agent_layer()).unwrap()).interpreted = None;
     let layer = set.layer(&agent_layer()).unwrap();
     let in_use = EnginesInUse::default();
     in_use.compared(layer, Ok(1));
