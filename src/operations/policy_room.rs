@@ -125,7 +125,11 @@ impl PolicyRoom {
                 worker.set = Some(self.set(digest)?);
             }
             let set = worker.set.as_ref()?;
-            Some(worker.engines.evaluate_text(set, layers, input, &self.conditions(now)))
+            let outcome = worker.engines.evaluate_text(set, layers, input, &self.conditions(now));
+            if outcome.asked_again > 0 {
+                metrics::counter!("tollgate_policy_asked_again_total").increment(u64::from(outcome.asked_again));
+            }
+            Some(outcome)
         })
     }
 

@@ -232,5 +232,5 @@ fn compile_all(set: &PolicySet, problems: &[Problem]) -> Vec<Problem> {
     let whole = |layer: &&Arc<Layer>| !layer.files.iter().chain(&layer.libraries).any(|file| broken.contains(file));
     let layers: Vec<&Arc<Layer>> = layers.filter(whole).collect();
     let data = compile::data_of(set);
-    each(&layers, |layer| compile::problem_of(set, layer, data.clone())).into_iter().flatten().collect()
+    each(&layers, |layer| compile::problems_of(set, layer, data.clone())).into_iter().flatten().collect()
 }

@@ -1,6 +1,7 @@
 //! An interpreter engine for one layer, and what comes out of asking it for a rule.
 
 use super::builtins::{self, Shared};
+use super::growth;
 use super::problem::Problem;
 use super::rvm::Machine;
 use super::set::{ContractRule, Layer, PolicySet};
@@ -32,6 +33,13 @@ pub(super) enum Failure {
     Cap(String),
     /// A run-time error: the message, and file and line where it happened, if known.
     Error(String, Option<(String, u32)>),
+}
+
+impl Failure {
+    /// An engine could not be built.
+    pub(super) fn of_build(error: &anyhow::Error) -> Self {
+        Self::Error(syntax::message(&error.to_string()), None)
+    }
 }
 
 impl Compiled {
@@ -149,18 +157,18 @@ fn all_sources<'a>(
 }
 
 /// The reference to all that a layer says.
-pub(super) fn gathered_name(must_say: Option<ContractRule>) -> String {
-    format!("data.{GATHERED}.{}", answer(must_say))
+pub(super) fn gathered_name(must_say: Option<ContractRule>) -> &'static str {
+    match must_say {
+        Some(ContractRule::Allow) => "data.tollgate.gathered.with_allow",
+        Some(ContractRule::AllowWithoutEntity) => "data.tollgate.gathered.with_allow_without_entity",
+        _ => "data.tollgate.gathered.alone",
+    }
 }
 
 /// The name, in [`GATHERED`], of all that a layer says: the rule by which it must agree, `deny` and `warn`, each as an
 /// array with its value, or without one where it is undefined.
 fn answer(must_say: Option<ContractRule>) -> &'static str {
-    match must_say {
-        Some(ContractRule::Allow) => "with_allow",
-        Some(ContractRule::AllowWithoutEntity) => "with_allow_without_entity",
-        _ => "alone",
-    }
+    gathered_name(must_say).trim_start_matches("data.tollgate.gathered.")
 }
 
 /// A rule's value in such an array. A rule that cannot be undefined is named as it is, which is cheaper; if it were
@@ -210,9 +218,12 @@ pub(super) fn to_rego(value: &serde_json::Value) -> Value {
     Value::deserialize(value).unwrap_or(Value::Undefined)
 }
 
-/// What regorus has against a layer, if anything.
-pub(super) fn problem_of(set: &PolicySet, layer: &Layer, data: Value) -> Option<Problem> {
+/// What speaks against a layer when its modules are taken together: what regorus has to say, or what is too dear.
+pub(super) fn problems_of(set: &PolicySet, layer: &Layer, data: Value) -> Vec<Problem> {
     let file = layer.files.first().map_or("policies", String::as_str);
-    let compiled = Compiled::of_layer(set, layer, data).and_then(|mut compiled| compiled.prepare());
-    compiled.err().map(|error| syntax::of_error(file, "compile", &error))
+    let compiled = Compiled::of_layer(set, layer, data).and_then(|mut compiled| {
+        compiled.prepare()?;
+        Ok(growth::problems(compiled.engine.get_modules()))
+    });
+    compiled.unwrap_or_else(|error| vec![syntax::of_error(file, "compile", &error)])
 }

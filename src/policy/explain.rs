@@ -1,9 +1,10 @@
 //! Which rules fired, by file and line: the same input replayed, each rule asked by itself.
 
+use super::asking::Question;
 use super::attribute;
 use super::compile::to_rego;
 use super::engines::{Engines, Purpose};
-use super::evaluate::{Conditions, Layers, applying, nanoseconds};
+use super::evaluate::{Conditions, Layers, applying};
 use super::output::to_json;
 use super::set::{ContractRule, PolicySet};
 use super::tree::LayerId;
@@ -51,17 +52,13 @@ impl Engines {
             let heard = |name| matches!(name, ContractRule::Deny | ContractRule::Warn) || Some(name) == must_say;
             for (number, head) in attribute::single(layer).filter(|(_, head)| heard(head.name)) {
                 let place = attribute::place(head);
-                let Ok(mut compiled) = self.take(set, layer, Purpose::Attribute) else {
+                let rule = attribute::reference(layer, number, head);
+                let question = Question { set, layer, input: &input, now: conditions.now };
+                let (wall, clock) = (conditions.limits.time, conditions.clock);
+                let (Ok(value), _) = self.ask(&question, Purpose::Attribute, &rule, wall, clock) else {
                     explanation.failed.push(place);
                     continue;
                 };
-                compiled.about(&input, nanoseconds(conditions.now));
-                let answer = compiled.ask(&attribute::reference(layer, number, head), conditions.limits.time);
-                let Ok(value) = answer else {
-                    explanation.failed.push(place);
-                    continue;
-                };
-                self.put(layer, Purpose::Attribute, compiled);
                 if fired(&value) {
                     explanation.fired.push(FiredRule {
                         layer: id.clone(),

@@ -3,11 +3,12 @@
 
 use super::builtins::{self, Verdict};
 use super::check::Modules;
-use super::facts::{Facts, MAX_DEPTH, Part, Reference, RuleFacts, Shape};
+use super::facts::{Facts, Part, Reference, RuleFacts, Shape};
 use super::problem::Problem;
 use super::resolve::{Packages, Target};
 use super::set::ContractRule;
 use super::tree::{LayerId, file_stem};
+use super::walk::MAX_DEPTH;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

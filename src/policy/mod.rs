@@ -4,11 +4,12 @@
 //! [`Engines`] and asks them: [`Engines::evaluate`]. Nothing here reads a directory, a clock or a log; regorus is
 //! named in this room alone.
 //!
-//! Reading order: `tree`, `check`, `outline`, `lint`, `set`, `evaluate`, `output`; then `compile` and `builtins` for how the
+//! Reading order: `tree`, `check`, `outline`, `lint`, `set`, `evaluate`, `asking`, `output`; then `compile` and `builtins` for how the
 //! interpreter is kept in bounds, `attribute` and `explain` for which rule spoke, `testing` and `cases` for tests.
 
 #[cfg(test)]
 mod adversarial_tests;
+mod asking;
 mod assemble;
 mod attribute;
 mod builtins;
@@ -20,6 +21,7 @@ mod engines;
 mod evaluate;
 mod explain;
 mod facts;
+mod growth;
 mod limits;
 mod lint;
 mod outline;
@@ -28,6 +30,7 @@ mod parallel;
 mod problem;
 #[cfg(test)]
 mod renewal_tests;
+mod refusals;
 mod report;
 mod resolve;
 mod rvm;
@@ -38,6 +41,8 @@ mod testing;
 mod tests;
 mod text;
 mod tree;
+mod walk;
+mod weight;
 
 pub use cases::{CaseResult, Difference, run_cases};
 pub use check::{check, check_after};

@@ -1,6 +1,6 @@
 //! What a layer answered, turned into reasons and warnings; or the finding that it has no allowed shape.
 
-use super::builtins::weigh;
+use super::weight::weigh;
 use crate::vocabulary::{Reason, Remedy, RemedyKind, Source, Warning};
 use regorus::Value;
 use serde_json::{Map, Value as Json};

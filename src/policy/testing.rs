@@ -11,6 +11,7 @@ use super::problem::Problem;
 use super::set::PolicySet;
 use super::syntax;
 use super::tree::{Role, Tree, quoted, role};
+use super::weight::weigh;
 use jiff::Timestamp;
 use regorus::Value;
 use serde::Serialize;
@@ -133,7 +134,7 @@ fn run_file(
 
 fn brief(value: &Value) -> String {
     let mut left = 4096;
-    builtins::weigh(value, &mut left);
+    weigh(value, &mut left);
     if left == 0 { "a large value".to_owned() } else { value.to_string() }
 }
 

@@ -58,7 +58,7 @@ impl Pair {
         };
         for question in questions {
             self.interpreter.about(&value, 0);
-            let wanted = self.interpreter.ask(&gathered_name(*question), LIMIT);
+            let wanted = self.interpreter.ask(gathered_name(*question), LIMIT);
             let found = self.machine.ask(*question, &value, LIMIT);
             match (wanted, found) {
                 (Ok(wanted), Ok(found)) if wanted == found => self.answers += 1,

@@ -28,8 +28,7 @@ impl Machine {
     /// Compiles what an engine was given: the modules of a layer with the rules that ask for all it says.
     pub(in crate::policy) fn new(engine: &mut Engine, data: Value) -> anyhow::Result<Self> {
         let names = QUESTIONS.map(gathered_name);
-        let compiled = engine.compile_with_entrypoint(&names[0].as_str().into())?;
-        let names = names.each_ref().map(String::as_str);
+        let compiled = engine.compile_with_entrypoint(&names[0].into())?;
         let program = Compiler::compile_from_policy(&compiled, &names).map_err(|error| anyhow::anyhow!("{error}"))?;
         program.validate_limits().map_err(|error| anyhow::anyhow!(error))?;
         let mut vm = RegoVM::new();
