@@ -31,7 +31,7 @@ deny contains {
 	"field": "/entity/properties/due_date",
 } if {
 	changing
-	not has("due_date")
+	not due_date_given
 }
 
 deny contains {
@@ -51,8 +51,8 @@ deny contains {
 	"field": "/entity/properties/due_date",
 } if {
 	changing
-	has("due_date")
-	not dates.is_date(properties.due_date)
+	due_date_given
+	not due_date_is_date
 }
 
 deny contains {
@@ -62,7 +62,7 @@ deny contains {
 	"field": "/entity/properties/due_date",
 } if {
 	changing
-	dates.is_date(properties.due_date)
+	due_date_is_date
 	dates.is_over(properties.due_date, input.now.ns)
 }
 
@@ -92,3 +92,8 @@ deny contains {
 
 # A person's agreement is a fact of the record, set by the system of record, not by the agent.
 approved if properties.approved_by
+
+# Asked for in several rules, and found once.
+due_date_given if has("due_date")
+
+due_date_is_date if dates.is_date(properties.due_date)
