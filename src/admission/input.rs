@@ -185,11 +185,3 @@ fn agent_part<'a>(id: &'a AgentId, record: Option<&'a Agent>, now: Timestamp) ->
         },
     }
 }
-
-/// The action, entity and estimate of a recorded input, for judging a retry as what it would repeat.
-pub fn step_facts(recorded_input: &Value) -> Option<(Value, Option<Value>, Value)> {
-    let action = recorded_input.get("action")?.clone();
-    let entity = recorded_input.get("entity").cloned();
-    let estimate = recorded_input.get("estimate").cloned().unwrap_or_else(|| json!([]));
-    Some((action, entity, estimate))
-}

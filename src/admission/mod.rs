@@ -8,7 +8,7 @@ mod record;
 mod request;
 
 pub use answer::{AdmissionAnswer, Decision, HeldBudget, HoldAnswer};
-pub use input::{BudgetAdvice, ConnectorAdvice, InputParts, input_document, step_facts};
+pub use input::{BudgetAdvice, ConnectorAdvice, InputParts, input_document};
 pub use mask::{Mask, MaskKey, Masked};
 pub use record::{DecisionRecord, Judged};
 pub use request::{Action, Entity, Kind, Request, RunRef};

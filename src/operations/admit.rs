@@ -2,10 +2,10 @@
 
 use super::app::{App, durable};
 use super::error::OperationError;
+use super::recorded::{Question, masked_input};
 use super::roles::{Operation, Principal};
 use crate::admission::{
     Action, BudgetAdvice, ConnectorAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document,
-    step_facts,
 };
 use crate::budget::{self, Facts};
 use crate::decide::{Admit, Answer, Command, Envelope, PolicyVerdict, Refusal};
@@ -200,11 +200,13 @@ pub(super) fn judge(app: &App, request: &Request, body: String) -> Result<Admit,
 
 /// Pure but for the clock and the reads. A retry is judged as what it would repeat.
 fn judge_once(app: &App, request: &Request, body: String) -> Result<Admit, OperationError> {
-    let request = match request.kind {
-        Kind::Action => request.clone(),
+    let (request, masked) = match request.kind {
+        Kind::Action => (request.clone(), false),
         Kind::Retry => as_repeated(app, request)?,
     };
-    judge_as(app, request, body)
+    let mut admit = judge_as(app, request, body)?;
+    admit.verdict.warnings.extend(masked.then(masked_input));
+    Ok(admit)
 }
 
 /// Judges a question that stands for itself; a retry's, that it is what it would repeat.
@@ -337,43 +339,21 @@ fn mask(app: &App, known: &Known) -> Mask {
 }
 
 /// A retry as what it would repeat: the action, entity and estimate of the last admission of that step, or the start of
-/// the run where there was none.
-pub(super) fn as_repeated(app: &App, request: &Request) -> Result<Request, OperationError> {
+/// the run where there was none; and whether values of it are masked.
+pub(super) fn as_repeated(app: &App, request: &Request) -> Result<(Request, bool), OperationError> {
     let missing = || OperationError::Invalid { pointer: "/run".to_owned(), message: "a retry is of a run".to_owned() };
     let run = request.run.as_ref().ok_or_else(missing)?;
     let Some(record) = app.store.last_action(&run.id, run.step.as_ref())? else {
         let action = Action { name: start_run()?, properties: serde_json::Map::new() };
-        return Ok(Request { action, entity: None, estimate: BTreeMap::new(), ..request.clone() });
+        return Ok((Request { action, entity: None, estimate: BTreeMap::new(), ..request.clone() }, false));
     };
     if record.agent != request.agent {
         return Err(OperationError::NotFound { what: "run", id: run.id.to_string() });
     }
-    let unreadable = |why: String| OperationError::Internal(format!("the recorded input of {} {why}", record.id));
-    let input: Value = serde_json::from_str(record.input.get()).map_err(|error| unreadable(error.to_string()))?;
-    let (action, entity, estimate) = step_facts(&input).ok_or_else(|| unreadable("has no action".to_owned()))?;
-    let action: Action = serde_json::from_value(action).map_err(|error| unreadable(error.to_string()))?;
-    let entity: Option<Entity> =
-        entity.map(serde_json::from_value).transpose().map_err(|error| unreadable(error.to_string()))?;
-    let estimate = amounts(&estimate).ok_or_else(|| unreadable("has a malformed estimate".to_owned()))?;
-    let connectors = connectors_of(&input);
-    Ok(Request { action, entity, estimate, connectors, ..request.clone() })
-}
-
-/// The connectors that a recorded input names; the first versions wrote their names alone.
-fn connectors_of(input: &Value) -> Vec<String> {
-    let listed = input.get("connectors").and_then(Value::as_array).into_iter().flatten();
-    let name = |item: &Value| item.as_str().or_else(|| item.get("id")?.as_str()).map(str::to_owned);
-    listed.filter_map(name).collect()
+    let Question { action, entity, estimate, connectors, masked, .. } = Question::of(&record)?;
+    Ok((Request { action, entity, estimate, connectors, ..request.clone() }, masked))
 }
 
 fn start_run() -> Result<ActionName, OperationError> {
     ActionName::new("start_run").map_err(|error| OperationError::Internal(error.to_string()))
-}
-
-pub(super) fn amounts(estimate: &Value) -> Option<BTreeMap<Unit, Amount>> {
-    let amount = |item: &Value| {
-        let unit = Unit::new(item.get("unit")?.as_str()?).ok()?;
-        Some((unit, item.get("amount")?.as_str()?.parse().ok()?))
-    };
-    estimate.as_array().unwrap_or(&Vec::new()).iter().map(amount).collect()
 }

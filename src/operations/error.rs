@@ -55,3 +55,10 @@ pub enum OperationError {
     #[error("internal: {0}")]
     Internal(String),
 }
+
+impl OperationError {
+    /// Whether the same may go well a little later.
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Stale | Self::Busy | Self::Store(_) | Self::NotYet(_) | Self::Clock(_))
+    }
+}

@@ -11,6 +11,7 @@ mod holds;
 mod keys;
 mod policies;
 mod policy_room;
+mod recorded;
 mod records;
 mod registry;
 mod roles;

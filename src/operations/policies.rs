@@ -39,6 +39,7 @@ pub async fn offer_tree(app: &App, tree: &Tree) -> Result<Taken, OperationError>
     };
     let head = app.read(|state| state.policy_set().cloned());
     if head.as_ref().is_some_and(|head| head.digest == set.digest()) {
+        app.policy.announce(set);
         *app.refused.write() = None;
         return Ok(Taken::Unchanged);
     }
@@ -86,6 +87,8 @@ pub(super) async fn publish(
     set: Arc<PolicySet>,
     reason: Option<String>,
 ) -> Result<PolicySetHead, OperationError> {
+    // what is announced beside would be dropped when this one is in force
+    let _alone = app.policy.alone().await;
     let digest = set.digest().to_owned();
     let (store, before, kept) = (Arc::clone(&app.store), in_force(app), Arc::clone(&set));
     off_the_runtime(move || keep(store.as_ref(), &kept, before.as_deref())).await??;
@@ -121,7 +124,8 @@ const FLUSHED_TOGETHER: usize = 8;
 /// Keeps a set's text beside the journal, but for what is there already.
 fn keep(store: &dyn Store, set: &PolicySet, before: Option<&PolicySet>) -> Result<(), ReadError> {
     let texts = set.to_stored_after(before);
-    let put = |part: &[(String, Text)]| part.iter().try_for_each(|(digest, text)| store.put_blob(digest, text.as_bytes()));
+    let put =
+        |part: &[(String, Text)]| part.iter().try_for_each(|(digest, text)| store.put_blob(digest, text.as_bytes()));
     std::thread::scope(|scope| {
         let parts = texts.chunks(texts.len().div_ceil(FLUSHED_TOGETHER).max(FLUSHED_TOGETHER));
         let workers: Vec<_> = parts.map(|part| scope.spawn(move || put(part))).collect();

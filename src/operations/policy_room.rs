@@ -40,6 +40,8 @@ pub struct PolicyRoom {
     in_use: Arc<EnginesInUse>,
     /// Told of every set that comes into force.
     listener: Mutex<Option<Sender<()>>>,
+    /// One set at a time is on its way into force.
+    publishing: tokio::sync::Mutex<()>,
 }
 
 /// A layer whose engines are to be compared. It holds nothing of the daemon but this.
@@ -75,7 +77,13 @@ impl PolicyRoom {
             limits,
             in_use: Arc::default(),
             listener: Mutex::default(),
+            publishing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Waits until no other set is on its way into force, and keeps others from it as long as the guard lives.
+    pub async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.publishing.lock().await
     }
 
     /// A set is about to be published: whoever reads its digest from the state must find it here.

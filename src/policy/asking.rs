@@ -203,7 +203,11 @@ impl Answer {
         Some(Self { yes: value(yes)?, deny: value(deny)?, warn: value(warn)? })
     }
 
-    pub(super) fn judged(&self, layer: &Layer, must_say: Option<ContractRule>) -> Result<(Vec<Entry>, Vec<Entry>), Invalid> {
+    pub(super) fn judged(
+        &self,
+        layer: &Layer,
+        must_say: Option<ContractRule>,
+    ) -> Result<(Vec<Entry>, Vec<Entry>), Invalid> {
         let denials = output::entries("deny", &self.deny)?;
         let warnings = output::entries("warn", &self.warn)?;
         output::boolean(must_say.map_or("allow", ContractRule::as_str), &self.yes)?;
@@ -284,8 +288,7 @@ mod tests {
             let quarantine = Quarantine::default();
             let clock = Stolen { at, readings: Cell::new(0), used: Cell::new(Duration::ZERO) };
             let now = Timestamp::UNIX_EPOCH;
-            let conditions =
-                Conditions { now, limits: &limits, quarantine: &quarantine, clock: &clock, in_use: None };
+            let conditions = Conditions { now, limits: &limits, quarantine: &quarantine, clock: &clock, in_use: None };
             let layers = Layers { agent: "a", entity_type: None };
             let outcome = Engines::default().evaluate(&set, &layers, &serde_json::json!({}), &conditions);
             let found: Vec<_> = outcome.reasons.iter().map(|reason| reason.code.as_str()).collect();

@@ -74,7 +74,8 @@ fn checked(tree: &Tree, before: Option<&PolicySet>) -> Result<PolicySet, Vec<Pro
 
     let compiled = found.dirty.iter().map(|plan| plan.id.clone()).collect();
     let mut layers = found.clean;
-    layers.extend(found.dirty.into_iter().map(|plan| (plan.id.clone(), Arc::new(assemble::layer(plan, tree, &modules)))));
+    layers
+        .extend(found.dirty.into_iter().map(|plan| (plan.id.clone(), Arc::new(assemble::layer(plan, tree, &modules)))));
     drop(modules);
     let kept = |path: &str| matches!(role(path), Role::Module | Role::Data);
     let files = tree.files.iter().filter(|(path, _)| kept(path));
@@ -130,11 +131,7 @@ fn read_modules(tree: &Tree, before: Option<&PolicySet>, problems: &mut Vec<Prob
 }
 
 /// Reads what is no part of a set for its form, and gives what passed.
-fn tests_and_cases(
-    tree: &Tree,
-    before: Option<&PolicySet>,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Digest> {
+fn tests_and_cases(tree: &Tree, before: Option<&PolicySet>, problems: &mut Vec<Problem>) -> BTreeMap<String, Digest> {
     let mut passed = BTreeMap::new();
     let mut changed = Vec::new();
     for (path, text) in tree.files.iter().filter(|(path, _)| matches!(role(path), Role::RegoTest | Role::Case)) {

@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(before.digest("other"), after.digest("other"));
         assert_ne!(before.digest("airline"), after.digest("airline"));
         assert_eq!(before.digest("nothing"), None);
-        assert_eq!(after.part(&BTreeSet::from(["airline".to_owned(), "nothing".to_owned()])), json!({"airline": {"fees": {"bag": 60}}}));
+        assert_eq!(
+            after.part(&BTreeSet::from(["airline".to_owned(), "nothing".to_owned()])),
+            json!({"airline": {"fees": {"bag": 60}}})
+        );
     }
 
     #[test]

@@ -28,9 +28,9 @@ mod outline;
 mod output;
 mod parallel;
 mod problem;
+mod refusals;
 #[cfg(test)]
 mod renewal_tests;
-mod refusals;
 mod report;
 mod resolve;
 mod rvm;

@@ -18,7 +18,7 @@ pub(super) async fn keep_rechecking(app: Arc<App>) {
     causes.all();
     let mut turns = interval(TURN);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut round: Option<JoinHandle<bool>> = None;
+    let (mut round, mut again): (Option<JoinHandle<bool>>, bool) = (None, false);
     loop {
         let mut turned = false;
         tokio::select! {
@@ -31,15 +31,17 @@ pub(super) async fn keep_rechecking(app: Arc<App>) {
                 Err(RecvError::Closed) => break,
             },
             _ = turns.tick() => {
+                // what could not be told at once may be told by now
+                if std::mem::take(&mut again) {
+                    causes.all();
+                }
                 causes.turn();
                 turned = true;
             }
             () = app.notices.until_closed() => break,
             done = ended(&mut round) => {
                 round = None;
-                if !done {
-                    causes.all();
-                }
+                again |= !done;
             }
         }
         if round.is_some() || !(turned || causes.any()) {
@@ -67,9 +69,9 @@ async fn ended(round: &mut Option<JoinHandle<bool>>) -> bool {
 
 async fn one_round(app: Arc<App>, items: Vec<(Arc<Item>, Why)>) -> bool {
     match recheck(&app, items).await {
-        Ok(Rechecked { looked_at, changed }) => {
-            tracing::debug!(target: "tollgate::attention", looked_at, changed, "items re-checked");
-            true
+        Ok(Rechecked { looked_at, changed, untold }) => {
+            tracing::debug!(target: "tollgate::attention", looked_at, changed, untold, "items re-checked");
+            untold == 0
         }
         Err(error) => {
             tracing::error!(target: "tollgate::attention", %error, "items could not be re-checked; all are looked at again");

@@ -2,13 +2,14 @@
 //! it would take. An item turns `ready_to_retry` by this, or says what is still missing.
 
 use super::causes::Why;
-use crate::admission::{Action, Decision, Entity, Kind, Request, RunRef};
+use crate::admission::{Action, Decision, Kind, Request, RunRef};
 use crate::attention::{Item, ItemKind, Subject};
 use crate::budget::limit_in_force;
 use crate::decide::{Answer, Command, Envelope, ItemCommand, Rehearsed, Taken};
-use crate::operations::admit::{amounts, as_repeated, judge_as};
-use crate::operations::app::App;
+use crate::operations::admit::{as_repeated, judge_as};
+use crate::operations::app::{App, durable};
 use crate::operations::error::OperationError;
+use crate::operations::recorded::Question;
 use crate::operations::roles::Principal;
 use crate::runs::{ConnectorStatus, Run};
 use crate::state::State;
@@ -29,6 +30,8 @@ pub struct Rechecked {
     pub looked_at: usize,
     /// Items that stand otherwise now.
     pub changed: usize,
+    /// Items of which nobody could tell at present; they are worth another look.
+    pub untold: usize,
 }
 
 /// What there is to know of an item before it is rehearsed.
@@ -54,25 +57,32 @@ pub async fn recheck(app: &Arc<App>, items: Vec<(Arc<Item>, Why)>) -> Result<Rec
         outcome.looked_at += chunk.len();
         let (app_there, taken_there) = (Arc::clone(app), std::mem::take(&mut taken));
         let work = tokio::task::spawn_blocking(move || look(&app_there, chunk, taken_there));
-        let (commands, taken_back) =
+        let (commands, taken_back, untold) =
             work.await.map_err(|_| OperationError::Internal("a re-check was cut off".to_owned()))?;
         taken = taken_back;
+        outcome.untold += untold;
         let actor = Principal::tollgate().actor();
         let replies: Vec<_> = commands
             .into_iter()
             .map(|command| app.store.submit(Envelope { command: Command::Item(command), actor: actor.clone() }))
             .collect();
         for reply in replies {
-            // an item that has changed meanwhile is looked at again by what changed it
-            outcome.changed += usize::from(matches!(crate::operations::app::durable(reply.await), Ok(Answer::Item(_))));
+            match durable(reply.await) {
+                Ok(answer) => outcome.changed += usize::from(matches!(answer, Answer::Item(_))),
+                // an item that has changed meanwhile is looked at again by what changed it
+                Err(OperationError::Refused(_)) => {}
+                Err(error) => outcome.untold += usize::from(error.passes()),
+            }
         }
     }
 }
 
-/// Judges and rehearses one chunk; the commands are for those items that stand otherwise now.
-fn look(app: &App, chunk: Vec<(Arc<Item>, Why)>, mut taken: Taken) -> (Vec<ItemCommand>, Taken) {
+/// Judges and rehearses one chunk; the commands are for those items that stand otherwise now. The last figure says of how
+/// many nobody could tell at present.
+fn look(app: &App, chunk: Vec<(Arc<Item>, Why)>, mut taken: Taken) -> (Vec<ItemCommand>, Taken, usize) {
     let now = app.now();
-    let looked: Vec<Looked> = chunk.into_iter().map(|(item, why)| prepared(app, item, why, now)).collect();
+    let mut untold = 0;
+    let looked: Vec<Looked> = chunk.into_iter().map(|(item, why)| prepared(app, item, why, now, &mut untold)).collect();
     let asks: Vec<Rehearsed> = looked.iter().filter_map(|looked| looked.ask.as_deref().cloned()).collect();
     let mut answers = app.store.rehearse(&asks, &mut taken, now).into_iter();
     let mut commands = Vec::new();
@@ -90,15 +100,20 @@ fn look(app: &App, chunk: Vec<(Arc<Item>, Why)>, mut taken: Taken) -> (Vec<ItemC
             commands.push(ItemCommand::Rechecked { id, still, cause: why.to_owned(), revision });
         }
     }
-    (commands, taken)
+    (commands, taken, untold)
 }
 
-fn prepared(app: &App, item: Arc<Item>, why: Why, now: Timestamp) -> Looked {
+fn prepared(app: &App, item: Arc<Item>, why: Why, now: Timestamp, untold: &mut usize) -> Looked {
     let own = app.read(|state| own_reasons(state, &item, now));
-    let asked = match item.kind {
-        ItemKind::BudgetAlert | ItemKind::MissedSchedule => None,
-        _ => question(app, &item).and_then(|request| judge_as(app, request, String::new()).ok()),
+    let judged = match item.kind {
+        ItemKind::BudgetAlert | ItemKind::MissedSchedule => Ok(None),
+        _ => question(app, &item)
+            .and_then(|asked| asked.map(|request| judge_as(app, request, String::new())).transpose()),
     };
+    let asked = judged.unwrap_or_else(|error| {
+        *untold += usize::from(error.passes());
+        None
+    });
     let takes = own.is_empty();
     Looked { item, why, own, ask: asked.map(|ask| Box::new(Rehearsed { ask, takes })) }
 }
@@ -156,16 +171,18 @@ fn stands(state: &State, run: Option<&Run>, item: &Item, reason: &Reason, is_ope
 
 /// What the gate is asked for an item: the retry of a run, as what it would repeat, or the denied action itself, each
 /// with the data that was supplied.
-fn question(app: &App, item: &Item) -> Option<Request> {
+fn question(app: &App, item: &Item) -> Result<Option<Request>, OperationError> {
     let request = match &item.subject {
         Subject::Run(run) => {
-            let run = app.read(|state| state.runs().run(run).cloned())?;
-            as_repeated(app, &retry_of(&run, item)?).ok()?
+            match app.read(|state| state.runs().run(run).cloned()).and_then(|run| retry_of(&run, item)) {
+                Some(retry) => Some(as_repeated(app, &retry)?.0),
+                None => None,
+            }
         }
         Subject::Denial { .. } => denied_action(app, item)?,
-        _ => return None,
+        _ => None,
     };
-    Some(with_supplied(request, item))
+    Ok(request.map(|request| with_supplied(request, item)))
 }
 
 fn retry_of(run: &Run, item: &Item) -> Option<Request> {
@@ -187,7 +204,7 @@ fn retry_of(run: &Run, item: &Item) -> Option<Request> {
 }
 
 /// The last denial of this subject, asked again.
-fn denied_action(app: &App, item: &Item) -> Option<Request> {
+fn denied_action(app: &App, item: &Item) -> Result<Option<Request>, OperationError> {
     let place = &item.place;
     let filter = DecisionFilter {
         agents: place.agent.clone().map(|agent| vec![agent]),
@@ -198,23 +215,22 @@ fn denied_action(app: &App, item: &Item) -> Option<Request> {
         kind: Some(Kind::Action),
         ..DecisionFilter::default()
     };
-    let page = app.store.decisions(&filter, None, 1).ok()?;
-    let record = page.items.into_iter().next()?;
-    let input: Value = serde_json::from_str(record.input.get()).ok()?;
-    let part = |name: &str| input.get(name).cloned().unwrap_or(Value::Null);
-    Some(Request {
+    let page = app.store.decisions(&filter, None, 1)?;
+    let Some(record) = page.items.into_iter().next() else { return Ok(None) };
+    let Question { action, entity, estimate, connectors, context, .. } = Question::of(&record)?;
+    Ok(Some(Request {
         idempotency_key: None,
         kind: Kind::Action,
         agent: record.agent.clone(),
-        action: serde_json::from_value(part("action")).ok()?,
-        entity: serde_json::from_value::<Option<Entity>>(part("entity")).ok()?,
+        action,
+        entity,
         run: None,
-        estimate: amounts(&part("estimate"))?,
-        connectors: serde_json::from_value(part("connectors")).unwrap_or_default(),
-        context: serde_json::from_value(part("context")).unwrap_or_default(),
+        estimate,
+        connectors,
+        context,
         hold_ttl_s: 60,
         dry_run: true,
-    })
+    }))
 }
 
 /// The question as it would be with what was supplied. Only here: nothing that a runtime reported is overwritten.

@@ -154,7 +154,8 @@ impl<'a> Program<'a> {
         let is_set = matches!(head, RuleHead::Set { .. });
         let is_part = !matches!(refr.as_ref(), Expr::Var { .. });
         let is_heard = ContractRule::ALL.iter().any(|rule| rule.as_str() == name);
-        let own_bodies = bodies.iter().map(|body| (Some(&body.query), body.assign.as_ref().map(|assign| &assign.value)));
+        let own_bodies =
+            bodies.iter().map(|body| (Some(&body.query), body.assign.as_ref().map(|assign| &assign.value)));
         let none = bodies.is_empty().then_some((None, None));
         for (query, own) in own_bodies.map(|(query, own)| (query.map(AsRef::as_ref), own)).chain(none) {
             let scope = Scope::of_rule(arguments.iter().map(AsRef::as_ref), query);
@@ -384,7 +385,8 @@ impl<'a> Program<'a> {
             }
             Expr::AssignExpr { op, lhs, rhs, span, .. } => {
                 // a variable that gets its value here and nowhere else is compared with nothing
-                let is_fresh = |expr: &Expr| matches!(expr, Expr::Var { span, .. } if here.scope.places(span.text()) == 1);
+                let is_fresh =
+                    |expr: &Expr| matches!(expr, Expr::Var { span, .. } if here.scope.places(span.text()) == 1);
                 if *op == AssignOp::Eq && !is_fresh(lhs) && !is_fresh(rhs) {
                     self.compare(&size(lhs), &size(rhs), span, summary);
                 }

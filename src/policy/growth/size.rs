@@ -82,10 +82,7 @@ impl Size {
     /// Of a collection of these.
     pub(super) fn of_all(items: impl Iterator<Item = Size>) -> Self {
         let nothing = Self { whole: Parts::of(1.0), entry: Parts::of(0.0) };
-        items.fold(nothing, |all, item| Self {
-            whole: all.whole.plus(&item.whole),
-            entry: all.entry.or(&item.whole),
-        })
+        items.fold(nothing, |all, item| Self { whole: all.whole.plus(&item.whole), entry: all.entry.or(&item.whole) })
     }
 
     /// Of a collection of so many such entries.
