@@ -71,8 +71,12 @@ struct Daemon {
 }
 
 fn daemon(dir: &Path, disk: &FaultyDisk, settings: Settings) -> Daemon {
+    daemon_rolling(dir, disk, settings, 1 << 20)
+}
+
+fn daemon_rolling(dir: &Path, disk: &FaultyDisk, settings: Settings, roll_at: u64) -> Daemon {
     let walked = walk(dir, &mut |_, _| Ok(())).unwrap();
-    let journal = Journal::open(Arc::new(disk.clone()), dir, &walked, WriterId::from_bytes([1; 16]), 1 << 20).unwrap();
+    let journal = Journal::open(Arc::new(disk.clone()), dir, &walked, WriterId::from_bytes([1; 16]), roll_at).unwrap();
     let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
     let core = Counter::default();
     let guard = Arc::new(ClockGuard::new(Arc::new(clock), None));
@@ -198,4 +202,32 @@ fn after_a_panic_behind_the_journal_nothing_is_committed() {
     assert!(matches!(after, Err(CommitFailure::NotDurable(_))), "{after:?}");
     assert!(daemon.shared.failure().is_some());
     daemon.queue.close();
+}
+
+/// Returns when it holds, or fails after many looks.
+fn soon(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..20_000_000 {
+        if holds() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("{what}");
+}
+
+#[test]
+fn a_segment_that_could_not_be_followed_is_tried_again_while_nothing_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let daemon = daemon_rolling(dir.path(), &disk, settings(16, 8), 150);
+    assert_eq!(daemon.queue.submit(Ask::Add(1)).blocking_recv().unwrap(), Ok(1));
+    assert_eq!(daemon.queue.submit(Ask::Add(1)).blocking_recv().unwrap(), Ok(2));
+    disk.order(|trouble| trouble.create_fails = 1_000_000);
+    let refused = daemon.queue.submit(Ask::Add(1)).blocking_recv().unwrap();
+    assert!(matches!(refused, Err(CommitFailure::NotDurable(_))), "{refused:?}");
+    assert!(daemon.shared.failure().is_some());
+    disk.calm();
+    soon("ready again without a command", || daemon.shared.failure().is_none());
+    assert_eq!(daemon.queue.submit(Ask::Add(1)).blocking_recv().unwrap(), Ok(3));
+    assert_eq!(sums(dir.path()), [1, 2, 3]);
 }

@@ -20,6 +20,8 @@ pub struct Journal {
     /// The segments before the current one.
     sealed_count: usize,
     sealed_bytes: u64,
+    /// The segment that was sealed since the last record, by its first record.
+    just_sealed: Option<u64>,
     /// The last record that the mark names.
     marked: u64,
 }
@@ -90,6 +92,7 @@ impl Journal {
             roll_at_bytes,
             sealed_count: walked.earlier.0 + sealed.len(),
             sealed_bytes: walked.earlier.1 + sealed.iter().map(|segment| segment.length).sum::<u64>(),
+            just_sealed: None,
             marked: 0,
         };
         if let Current::None { previous } = journal.current {
@@ -133,24 +136,16 @@ impl Journal {
         matches!(self.current, Current::None { .. })
     }
 
-    /// Makes a segment where there is none to write to: what a writer tries before it has a batch decided in vain.
-    pub fn ensure_open(&mut self) -> io::Result<()> {
-        match self.current {
-            Current::None { previous } => self.new_segment(previous),
-            Current::Open { .. } => Ok(()),
-        }
-    }
-
     /// Appends a record that was finished on [`Journal::chain`], and returns when it is durable. After an error the
     /// record is not part of the journal, whatever of it reached the disk, and [`Journal::chain`] is as it was.
     pub fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
-        let sealed = self.make_room().map_err(JournalError::Failed)?;
+        self.make_room().map_err(JournalError::Failed)?;
         let Current::Open { file, first_seq, length, previous } = &mut self.current else {
             return Err(JournalError::Failed(io::Error::other("no segment is open")));
         };
         match file.append(record).and_then(|()| file.sync()) {
             Ok(()) => {
-                let appended = Appended { segment: *first_seq, offset: *length, sealed };
+                let appended = Appended { segment: *first_seq, offset: *length, sealed: self.just_sealed.take() };
                 *length += record.len() as u64;
                 self.chain = next;
                 Ok(appended)
@@ -174,19 +169,20 @@ impl Journal {
         }
     }
 
-    /// Sees to it that a segment with room is open. Returns the one that was sealed.
-    fn make_room(&mut self) -> io::Result<Option<u64>> {
+    /// Sees to it that a segment with room is open: also what a writer tries before it has a batch decided in vain.
+    pub fn make_room(&mut self) -> io::Result<()> {
         match self.current {
-            Current::None { previous } => self.new_segment(previous).map(|()| None),
+            Current::None { previous } => self.new_segment(previous),
             Current::Open { first_seq, length, .. }
                 if length >= self.roll_at_bytes && first_seq != self.chain.seq + 1 =>
             {
                 self.new_segment(Previous { length, abandoned: false })?;
                 self.sealed_count += 1;
                 self.sealed_bytes += length;
-                Ok(Some(first_seq))
+                self.just_sealed = Some(first_seq);
+                Ok(())
             }
-            Current::Open { .. } => Ok(None),
+            Current::Open { .. } => Ok(()),
         }
     }
 

@@ -137,19 +137,26 @@ impl<C: Core> Writer<C> {
         }
     }
 
-    /// Makes a segment where there is none; with that, commands can be made durable again.
+    /// Makes a segment where there is none.
     fn open_segment(&mut self) -> io::Result<()> {
-        if self.journal.is_failed() {
-            self.journal.ensure_open()?;
+        if self.journal.is_failed() { self.make_room() } else { Ok(()) }
+    }
+
+    /// Makes a segment where there is none with room; with that, commands can be made durable again.
+    fn make_room(&mut self) -> io::Result<()> {
+        self.journal.make_room()?;
+        if self.shared.failure.lock().take().is_some() {
             tracing::info!("a journal segment could be made again");
-            *self.shared.failure.lock() = None;
         }
         Ok(())
     }
 
-    /// Nothing waits: tries whether a segment can be made again, so that who waits for readiness hears of it, and notes that the last record is durable, so that it is never taken for a torn one.
+    /// Nothing waits and nothing is due: tries again what failed, so that who waits for readiness hears of it, and notes that
+    /// the last record is durable, so that it is never taken for a torn one.
     fn mark(&mut self) {
-        let marked = self.open_segment().and_then(|()| self.journal.mark());
+        let failed = self.shared.failure.lock().is_some();
+        let open = if failed { self.make_room() } else { Ok(()) };
+        let marked = open.and_then(|()| self.journal.mark());
         if let Err(error) = marked
             && self.shared.failure.lock().is_none()
         {
