@@ -47,7 +47,7 @@ pub use checkpoint::{
     checkpoint_seq, encode_section, read_sections,
 };
 pub use entry::{Body, EntryView, PAYLOAD_VERSION, PayloadError, check_version, parse_body};
-pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD};
+pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD, TooLong};
 pub use mark::{MARK_BYTES, MARK_FILE, Mark};
 pub use scan::{Damage, End, Extent, Fault, scan};
 pub use segment::{FORMAT_VERSION, Previous, SEGMENT_HEADER, SegmentHeader, file_name, first_seq};

@@ -17,6 +17,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// When the reasons of denials that are due come to so many bytes, the rest waits for the next batch: each is written twice,
+/// and a record has an end.
+const DENIED_BYTES_AT_ONCE: usize = 16 << 20;
+
 /// Adds to the operations from `first` on what they make of the items.
 pub(super) fn follow(draft: &mut Draft<'_>, first: usize, ctx: &Context<'_>) {
     for index in first..draft.changes().entries.len() {
@@ -141,12 +145,17 @@ fn carried_out(item: Option<&Item>, change: Change, ctx: &Context<'_>) -> Option
     }
 }
 
-/// Opens the items of denials that nothing followed in time. What could not be heard, while Tollgate was down or before an
-/// admin confirmed a clock that had jumped, did not fail to follow: those wait anew.
-pub(super) fn open_due(draft: &mut Draft<'_>, ctx: &Context<'_>) {
+/// Opens the items of these denials, which nothing followed in time; those whose reasons are long come with a later batch.
+/// What could not be heard, while Tollgate was down or before an admin confirmed a clock that had jumped, did not fail to
+/// follow: those wait anew.
+pub(super) fn open_due(draft: &mut Draft<'_>, ctx: &Context<'_>, due: &[Arc<Denied>]) {
     let since = listening_since(draft, ctx);
-    let (mut effects, mut opens) = (Vec::new(), 0);
-    for denied in draft.due_denials(ctx.now) {
+    let (mut effects, mut opens, mut bytes) = (Vec::new(), 0, 0);
+    for denied in due {
+        if bytes >= DENIED_BYTES_AT_ONCE {
+            break;
+        }
+        bytes += serde_json::to_vec(&denied.reasons).map_or(0, |reasons| reasons.len());
         let anew = denied.waits_from(since, ctx.limits.blocked_after_s);
         if anew.due_at > Some(ctx.now) {
             effects.push(Effect::Denied(Arc::new(anew)));

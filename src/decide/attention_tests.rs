@@ -5,7 +5,7 @@ use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryC
 use crate::attention::{Act, Cause, Class, Item, ItemKind, ItemState, ResolutionCategory, Subject};
 use crate::registry::AgentSpec;
 use crate::runs::{CancelCategory, Report, Reported, RunError};
-use crate::vocabulary::ItemId;
+use crate::vocabulary::{Code, ItemId, Reason};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -74,6 +74,66 @@ fn a_denial_that_nothing_follows_becomes_an_item() {
     gate.one(Command::Tick).unwrap();
     assert!(of_run(&gate, "run-17").is_some());
     assert_eq!(gate.state.attention().next_due(), None, "and once only");
+}
+
+#[test]
+fn a_thousand_denials_that_are_due_become_items_over_several_batches() {
+    let mut gate = gate();
+    for n in 0..20 {
+        gate.batch(
+            (0..50)
+                .map(|m| in_run(ask("rfq-draft", &format!("k{n}-{m}"), &[("usd", "6")]), &format!("run-{n}-{m}")))
+                .map(|ask| Command::Admit(Box::new(ask)))
+                .collect(),
+        );
+    }
+    gate.at("2026-11-24T12:00:00Z");
+    gate.most_due = 300;
+    let mut batches = 0;
+    while gate.state.attention().len() < 1_000 {
+        let before = gate.state.attention().len();
+        gate.one(Command::Tick).unwrap();
+        let opened = gate.state.attention().len() - before;
+        assert!((1..=300).contains(&opened), "{opened} in one record");
+        batches += 1;
+    }
+    // the runs' own clocks ring in the same batches, and have their share of each
+    assert!((4..=20).contains(&batches), "{batches}");
+}
+
+#[test]
+fn long_denials_do_not_make_a_long_record() {
+    let mut gate = gate();
+    for n in 0..12 {
+        let mut ask = in_run(ask("rfq-draft", &format!("k{n}"), &[]), &format!("run-{n}"));
+        let mut reason = Reason::of(Code::NotPermitted, "no", "policy:base.rego");
+        reason.details = Some(json!("x".repeat(4 << 20)));
+        ask.verdict.reasons.push(reason);
+        gate.ask(ask);
+    }
+    gate.at("2026-11-23T12:05:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(gate.state.attention().len(), 4, "16 MiB of reasons");
+    gate.one(Command::Tick).unwrap();
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(gate.state.attention().len(), 12);
+}
+
+#[test]
+fn what_nobody_could_hear_is_waited_for_anew() {
+    let mut gate = gate();
+    gate.ask(too_much("k1"));
+    gate.limits.up_since = Some("2026-11-23T14:00:00Z".parse().unwrap());
+    gate.at("2026-11-23T14:00:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(of_run(&gate, "run-17"), None, "nothing could be heard until now");
+    assert_eq!(gate.state.attention().next_due(), Some("2026-11-23T14:05:00Z".parse().unwrap()));
+    gate.at("2026-11-23T14:04:59Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(of_run(&gate, "run-17"), None);
+    gate.at("2026-11-23T14:05:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert!(of_run(&gate, "run-17").is_some());
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(super) struct Gate {
     recovered: State,
     pub(super) now: Timestamp,
     pub(super) limits: Limits,
+    /// How much of what is due one batch does.
+    pub(super) most_due: usize,
     /// What the last batch changed.
     pub(super) entries: Vec<Entry>,
     seq: u64,
@@ -32,6 +34,7 @@ impl Gate {
             recovered: State::default(),
             now: now.parse().unwrap(),
             limits: Limits::default(),
+            most_due: usize::MAX,
             entries: Vec::new(),
             seq: 0,
         };
@@ -51,7 +54,7 @@ impl Gate {
             index: u32::try_from(index).unwrap(),
             limits: &limits,
         };
-        expire_due(&mut draft, &context(0), usize::MAX);
+        expire_due(&mut draft, &context(0), self.most_due);
         let mut answers = Vec::new();
         let count = commands.len();
         for (n, command) in commands.into_iter().enumerate() {

@@ -31,7 +31,7 @@ pub use command::{
     Admit, Answer, BudgetEdit, Command, Context, Envelope, HoldCommand, ItemCommand, KeyCommand, Limits, NewKey,
     PolicyVerdict, RaiseCommand, Refusal, RegistryCommand,
 };
-pub use expire::expire_due;
+pub use expire::{DUE_AT_ONCE, expire_due};
 pub use rehearse::{Rehearsed, Taken, rehearse};
 pub use run::{run, touched};
 pub use runs::{ClaimCommand, Reporting, RetryCommand, RunAnswer, RunCommand, WorkerSpec, plan_of, refusal_of_run};

@@ -10,9 +10,6 @@ use crate::state::{Draft, State};
 use crate::vocabulary::{AdmissionId, HoldId};
 use std::collections::HashMap;
 
-/// So many holds expire in a rehearsal at most.
-const EXPIRIES: usize = 10_000;
-
 /// What was taken so far: accounts as they would stand.
 pub type Taken = HashMap<AccountKey, Account>;
 
@@ -33,7 +30,7 @@ pub fn rehearse(
     ctx: &Context<'_>,
 ) -> Vec<Result<AdmissionAnswer, Refusal>> {
     let mut draft = Draft::new(state);
-    super::expire_due(&mut draft, ctx, EXPIRIES);
+    super::expire_due(&mut draft, ctx, super::DUE_AT_ONCE);
     taken.values().for_each(|account| draft.put_account(account.clone()));
     asks.iter().map(|rehearsed| one(&mut draft, rehearsed, taken, ctx)).collect()
 }

@@ -143,11 +143,11 @@ impl<'a> Draft<'a> {
         found.filter(|denied| !denied.over)
     }
 
-    /// Denials that nothing followed in time.
-    pub fn due_denials(&self, now: Timestamp) -> Vec<Arc<Denied>> {
+    /// Denials that nothing followed in time, so many at most.
+    pub fn due_denials(&self, now: Timestamp, most: usize) -> Vec<Arc<Denied>> {
         let due = self.state.attention().due_denials(now);
         let due = due.filter_map(|subject| self.denied(subject));
-        due.filter(|denied| denied.due_at.is_some_and(|at| at <= now)).cloned().collect()
+        due.filter(|denied| denied.due_at.is_some_and(|at| at <= now)).take(most).cloned().collect()
     }
 
     /// Adds effects to an operation that this batch has pushed already.

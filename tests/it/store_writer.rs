@@ -3,9 +3,10 @@
 
 use crate::faulty_disk::FaultyDisk;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tollgate::audit::{Chain, WriterId};
+use tollgate::audit::{Chain, FRAME_HEADER, MAX_PAYLOAD, WriterId};
 use tollgate::clock::{ClockGuard, ManualClock};
 use tollgate::store::CommitFailure;
 use tollgate::store::sled::journal::{Appended, Journal, walk};
@@ -13,7 +14,7 @@ use tollgate::store::sled::writer::{Core, Decided, Moment, Queue, Settings, Shar
 
 /// Sums up what it is told to add.
 #[derive(Clone, Default)]
-struct Counter(Arc<Mutex<u64>>);
+struct Counter(Arc<Mutex<u64>>, Arc<AtomicBool>);
 
 enum Ask {
     Add(u64),
@@ -35,10 +36,15 @@ impl Core for Counter {
         matches!(ask, Ask::Last(_))
     }
     fn is_due(&self, _: jiff::Timestamp) -> bool {
-        false
+        self.1.load(Ordering::Relaxed)
     }
     fn decide(&mut self, asks: &[Ask], moment: &Moment, payload: &mut Vec<u8>) -> Decided<(u64, bool), u64, String> {
         let before = *self.0.lock().unwrap();
+        if asks.is_empty() {
+            // what falls due is more than a record takes; zeros that nobody touches cost no memory
+            *payload = vec![0; FRAME_HEADER + MAX_PAYLOAD + 1];
+            return Decided { changes: Some((before, false)), outcomes: Vec::new() };
+        }
         let (mut sum, mut breaks) = (before, false);
         let outcomes = asks
             .iter()
@@ -213,6 +219,17 @@ fn soon(what: &str, holds: impl Fn() -> bool) {
         std::thread::yield_now();
     }
     panic!("{what}");
+}
+
+#[test]
+fn what_falls_due_and_is_too_long_for_a_record_is_a_failure_that_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = daemon(dir.path(), &FaultyDisk::default(), settings(16, 8));
+    daemon.core.1.store(true, Ordering::Relaxed);
+    soon("readiness says why", || daemon.shared.failure().is_some_and(|why| why.contains("longer than the journal")));
+    daemon.core.1.store(false, Ordering::Relaxed);
+    soon("and when it is over", || daemon.shared.failure().is_none());
+    assert_eq!(daemon.queue.submit(Ask::Add(5)).blocking_recv().unwrap(), Ok(5));
 }
 
 #[test]

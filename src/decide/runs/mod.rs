@@ -19,6 +19,6 @@ pub use retry::{plan_of, refusal_of_run};
 pub(super) use gate::{admitted, reasons};
 pub(super) use put::listening_since;
 pub(super) use retry::key_name;
-pub(super) use tick::tick;
+pub(super) use tick::{due_clocks, missed_starts, tick};
 
 pub(super) use command::decide;

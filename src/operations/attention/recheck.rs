@@ -20,7 +20,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many items are decided in one go: so long may the next batch be held up.
+/// How many items are decided in one go, behind as much of what is due as a small batch does: so long may the next batch be
+/// held up.
 const AT_ONCE: usize = 32;
 
 /// What came of one round.

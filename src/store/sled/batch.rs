@@ -9,7 +9,8 @@ use crate::admission::AdmissionAnswer;
 use crate::audit::{PAYLOAD_VERSION, WriterId};
 use crate::budget::{Account, Accounts as _};
 use crate::decide::{
-    Answer, Command, Context, Envelope, Limits, Refusal, Rehearsed, Taken, expire_due, rehearse, run, touched,
+    Answer, Command, Context, DUE_AT_ONCE, Envelope, Limits, Refusal, Rehearsed, Taken, expire_due, rehearse, run,
+    touched,
 };
 use crate::state::{Changes, Draft, Entry, Forget, Loaded, State};
 use crate::store::{CommitFailure, Feed};
@@ -19,10 +20,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// So many holds expire with one batch, and two more for each of its commands: a million that are due at once are gone
-/// after a few thousand batches, none of which takes long.
-const EXPIRIES: usize = 256;
 
 /// So many things that are over leave memory with one batch, and two more for each of its operations.
 const FORGOTTEN: usize = 512;
@@ -171,7 +168,7 @@ impl Batches {
 /// What a command would get, decided on a draft that is thrown away.
 pub(super) fn preview(state: &State, envelope: &Envelope, moment: &Moment, limits: &Limits) -> Result<Answer, Refusal> {
     let mut draft = Draft::new(state);
-    expire_due(&mut draft, &context(moment, 0, limits), EXPIRIES);
+    expire_due(&mut draft, &context(moment, 0, limits), DUE_AT_ONCE);
     run(&mut draft, envelope, &context(moment, 1, limits))
 }
 
@@ -230,7 +227,7 @@ fn decide_on(
 ) -> Result<Vec<Outcome<Answer, Refusal>>, Panicked> {
     if !left_out.expiry {
         // holds that cannot expire keep counting: the safe side
-        let most = EXPIRIES + 2 * commands.len();
+        let most = DUE_AT_ONCE + 2 * commands.len();
         catch_unwind(AssertUnwindSafe(|| expire_due(draft, &context(moment, 0, limits), most))).map_err(|_| {
             tracing::error!(seq = moment.seq, "letting holds expire failed; they keep counting");
             Panicked::Expiry

@@ -2,7 +2,7 @@
 //! write fails.
 
 use super::{Disk, LogFile, Walk};
-use crate::audit::{Chain, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, WriterId, file_name};
+use crate::audit::{Chain, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId, file_name};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,9 @@ pub enum JournalError {
     /// There is no segment to write to, and none can be made.
     #[error("no journal segment can be made: {0}")]
     Failed(io::Error),
+    /// No segment takes a record of that length.
+    #[error(transparent)]
+    TooLong(TooLong),
 }
 
 /// Where a record went.

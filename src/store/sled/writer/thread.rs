@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+/// A record's memory is kept for the next one, up to so many bytes.
+const RECORD_KEPT: usize = 64 << 20;
+
 /// How the writer works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -104,7 +107,7 @@ struct Writer<C: Core> {
     /// The batch: its commands, and who waits for each of them.
     commands: Vec<C::Command>,
     waiting: Vec<Waiting<C>>,
-    /// The record being built; kept, so that its memory is.
+    /// The record being built; kept, so that its memory is, unless that is much.
     record: Vec<u8>,
 }
 
@@ -204,11 +207,13 @@ impl<C: Core> Writer<C> {
             None => Ok(()),
             Some(changes) => frame
                 .finish(&chain, nanoseconds(moment.now))
-                .map_err(|error| JournalError::Write(io::Error::other(error)))
+                .map_err(JournalError::TooLong)
                 .and_then(|next| self.append(&record, next))
                 .map(|place| self.core.merge(changes, &moment, &place)),
         };
-        self.record = record;
+        if record.capacity() <= RECORD_KEPT {
+            self.record = record;
+        }
         match durable {
             Ok(()) => self.answer(outcomes),
             Err(error) => self.refuse_not_durable(&error),
@@ -253,8 +258,9 @@ impl<C: Core> Writer<C> {
         tracing::error!(%error, batch = self.commands.len(), "a batch could not be made durable; it was refused");
         metrics::counter!("tollgate_journal_failures_total").increment(1);
         let why: Arc<str> = error.to_string().into();
-        // no segment is open, or the next one could not be made: the next record has nowhere to go either
-        let failed = self.journal.is_failed() || matches!(error, JournalError::Failed(_));
+        // no segment is open, or the next one could not be made: the next record has nowhere to go either. One that is too
+        // long is as long the next time, where it is what fell due that makes it so.
+        let failed = self.journal.is_failed() || matches!(error, JournalError::Failed(_) | JournalError::TooLong(_));
         *self.shared.failure.lock() = failed.then(|| Arc::clone(&why));
         self.refuse(&CommitFailure::NotDurable(why));
     }
