@@ -21,7 +21,10 @@ impl From<OperationError> for Problem {
             OperationError::Busy => Self::new(Code::Busy, text),
             OperationError::Store(why) => {
                 tracing::error!(target: "tollgate::http", why, "the store refused");
-                Self::new(Code::StoreUnavailable, "nothing was decided, for it could not be made durable")
+                Self::new(
+                    Code::StoreUnavailable,
+                    "it could not be made durable: do not act; whether it counts is known when it is asked again under the same key",
+                )
             }
             OperationError::Clock(_) => Self::new(Code::ClockJumped, text),
             OperationError::Stopping => Self::new(Code::ShuttingDown, text),

@@ -36,8 +36,8 @@ pub enum OperationError {
     /// More waits than is allowed to wait.
     #[error("too much is waiting to be decided")]
     Busy,
-    /// What was decided could not be made durable: it did not happen.
-    #[error("the decision could not be made durable, so it was not taken: {0}")]
+    /// What was decided could not be made durable: it counts as not done, until a start that may find it on the disk.
+    #[error("the decision could not be made durable, so whether it was taken is unknown: {0}")]
     Store(String),
     /// What is asked for is being made ready to be read.
     #[error("older records are being read anew from the journal: {0}")]

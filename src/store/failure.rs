@@ -14,7 +14,8 @@ pub enum CommitFailure<R> {
     /// The daemon is going down.
     #[error("the daemon is going down")]
     Closing,
-    /// It could not be made durable. Nothing of it will be seen.
+    /// It could not be made durable. Nothing of it is seen while this process runs. Whether the disk has it is unknown: a
+    /// start that finds it whole lets it count, and who asks under the same key again hears which.
     #[error("it could not be made durable: {0}")]
     NotDurable(Arc<str>),
     /// What it names could not be read at present: nothing was decided.

@@ -69,6 +69,11 @@ impl Disk for RecordedDisk {
         Ok(Box::new(RecordedFile { file: OsDisk.open(path)?, number, disk: self.clone() }))
     }
 
+    fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        // the same bytes at the same place: whatever a cut leaves of that is what was there
+        OsDisk.rewrite(path, at, bytes)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsDisk.rename(from, to)?;
         let mut recorded = self.0.lock().unwrap();

@@ -234,3 +234,28 @@ fn another_states_segment_is_refused() {
     std::fs::copy(theirs.path().join(last.file_name().unwrap()), &last).unwrap();
     assert!(walk(ours.path(), &mut |_, _| Ok(())).is_err());
 }
+
+/// As on Linux: after a failed flush the page cache has the record, counts it as written, and the disk does not have it.
+#[test]
+fn what_a_failed_flush_left_is_written_again_before_anything_follows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let (mut journal, _) = recover(dir.path(), disk.clone(), 1 << 20);
+    append(&mut journal, &payload(1, 40)).unwrap();
+    journal.mark().unwrap();
+    append(&mut journal, &payload(2, 40)).unwrap();
+    disk.order(|trouble| {
+        trouble.sync_fails = true;
+        trouble.create_fails = 1;
+    });
+    assert!(matches!(append(&mut journal, &payload(3, 40)), Err(JournalError::Failed(_))));
+    drop(journal);
+    disk.calm();
+    let (mut journal, found) = recover(dir.path(), disk.clone(), 1 << 20);
+    assert_eq!(found.len(), 3, "the page cache has it, so it counts");
+    append(&mut journal, &payload(4, 40)).unwrap();
+    drop(journal);
+    disk.cut_power(dir.path());
+    let (_, kept) = recover(dir.path(), disk, 1 << 20);
+    assert_eq!(kept, [1, 2, 3, 4].map(|number| payload(number, 40)), "what was answered behind it is there");
+}

@@ -1,9 +1,12 @@
 //! Writing: one record a batch, durable before the call returns; segments that roll, and that are abandoned when a
 //! write fails.
 
-use super::{Disk, LogFile, Walk};
-use crate::audit::{Chain, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId, file_name};
-use std::io;
+use super::{Disk, LogFile, Segment, Walk};
+use crate::audit::{
+    Chain, Frame, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId, file_name,
+};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +36,7 @@ enum Current {
     None { previous: Previous },
 }
 
-/// A record was not made durable. What it holds must not be seen by anybody.
+/// A record was not made durable. What it holds must not be seen by anybody, unless a start finds it whole.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The write or flush failed; the segment was abandoned and a new one is open, so the next record may well succeed.
@@ -66,7 +69,8 @@ impl std::fmt::Debug for Journal {
 
 impl Journal {
     /// Goes on behind what was read of `dir` (whose torn end, if it had one, was cut off). What is there is flushed
-    /// first: a record that a killed process left in the page cache counts from here on.
+    /// first: a record that a killed process left in the page cache counts from here on, also one that a failed flush
+    /// refused.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -77,6 +81,7 @@ impl Journal {
         let current = match walked.segments.last() {
             None => Current::None { previous: Previous::NONE },
             Some(last) => {
+                rewrite_unmarked(&*disk, walked, last)?;
                 let mut file = disk.open(&last.path)?;
                 file.sync()?;
                 let (first_seq, length, previous) = (last.header.first_seq, last.length, last.header.previous);
@@ -140,7 +145,8 @@ impl Journal {
     }
 
     /// Appends a record that was finished on [`Journal::chain`], and returns when it is durable. After an error the
-    /// record is not part of the journal, whatever of it reached the disk, and [`Journal::chain`] is as it was.
+    /// record is not part of this journal, whatever of it reached the disk, and [`Journal::chain`] is as it was. Only where
+    /// no segment could be made behind it may a start find it, whole, and go on behind it.
     pub fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
         self.make_room().map_err(JournalError::Failed)?;
         let Current::Open { file, first_seq, length, previous } = &mut self.current else {
@@ -204,4 +210,26 @@ impl Journal {
         self.current = Current::Open { file, first_seq, length: SEGMENT_HEADER as u64, previous };
         Ok(())
     }
+}
+
+/// Writes the records that no mark names as durable once more, before they are flushed: where the flush of one failed and
+/// the process was started anew, the page cache has it, and the disk may not.
+fn rewrite_unmarked(disk: &dyn Disk, walked: &Walk, last: &Segment) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(&last.path)?;
+    file.seek(SeekFrom::Start(walked.unmarked))?;
+    file.take(last.length.saturating_sub(walked.unmarked)).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    // the page cache may have let go of it since it was read first, and then this is what the disk has
+    let (mut at, mut head) = (0, None);
+    while let Some(frame) = bytes.get(at..).and_then(Frame::read) {
+        at += frame.bytes.len();
+        head = Some(frame);
+    }
+    if at != bytes.len() || head.map(|frame| frame.hash()) != Some(walked.chain.head) {
+        return Err(io::Error::other("the journal's end changed while it was read: the disk loses what is written"));
+    }
+    disk.rewrite(&last.path, walked.unmarked, &bytes)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// Makes segment files durable.
@@ -10,6 +11,9 @@ pub trait Disk: Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     /// A file that is there, to be written at its end.
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// Writes bytes that a file has already once more, at their place. For what a flush may have failed on: Linux then takes
+    /// the pages in its cache for written, and no later flush writes them.
+    fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()>;
     /// Gives a file another name, in place of one of that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Takes a file away.
@@ -51,6 +55,11 @@ impl Disk for OsDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
         Ok(Box::new(OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+        // not in append mode, in which every write goes to the end
+        OpenOptions::new().write(true).open(path)?.write_all_at(bytes, at)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -22,6 +22,8 @@ pub struct Walk {
     pub anchor: Option<Anchor>,
     /// The end that a crash left of the last one.
     pub torn: Option<Torn>,
+    /// Where in the last segment the records begin that no mark names as durable.
+    pub unmarked: u64,
 }
 
 /// The record that a journal whose first segments were dropped goes on from.
@@ -156,6 +158,7 @@ pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_
         earlier: (earlier.len(), bytes),
         anchor: None,
         torn: None,
+        unmarked: 0,
     };
     let mut writer = None;
     for (index, (seq, path)) in files.iter().enumerate() {
@@ -163,12 +166,17 @@ pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_
         let bytes = fs::read(path).map_err(|error| ReadError::Io { path: path.clone(), error })?;
         let name = file_name(*seq);
         let end = next.as_ref().map_or(End::Open { durable }, End::Sealed);
+        let mut unmarked = SEGMENT_HEADER as u64;
         let extent = scan(&name, &bytes, end, &mut walk.chain, &mut |offset, frame| {
+            if frame.seq <= durable {
+                unmarked = offset + frame.bytes.len() as u64;
+            }
             if mark.is_some_and(|mark| mark.seq == frame.seq && mark.head != frame.hash()) {
                 return Err(format!("it is not the record that was durable once, which the file {MARK_FILE} names"));
             }
             visit(Place { segment: *seq, offset }, frame)
         })?;
+        walk.unmarked = unmarked;
         let header = decode(*seq, &bytes)?;
         same_writer(&name, &mut writer, &header)?;
         walk.segments.push(segment(path, header, extent, walk.chain.seq));
