@@ -382,6 +382,27 @@ fn a_fenced_worker_that_keeps_asking_stops_nobody() {
 }
 
 #[test]
+fn who_does_not_have_a_run_keeps_no_clock_of_it_quiet() {
+    let mut gate = gate();
+    gate.ask(in_run(ask("rfq-draft", "k1", &[("usd", "1")]), "run-17"));
+    let run = "run-17".parse().unwrap();
+    let asked = gate.state.runs().asked_at(&run);
+    assert_eq!(asked, Some(NOON.parse().unwrap()));
+    gate.at("2026-11-23T12:01:00Z");
+    let zombie = |attempt: u32, key: &str| {
+        let mut ask = in_run(ask("rfq-draft", key, &[("usd", "1")]), "run-17");
+        ask.request.run.as_mut().unwrap().attempt = attempt;
+        ask
+    };
+    for other in [in_run(ask("other", "k2", &[("usd", "1")]), "run-17"), zombie(9, "k3")] {
+        assert_eq!(super::gate_tests::codes(&gate.ask(other)), ["attempt_fenced"]);
+        assert_eq!(gate.state.runs().asked_at(&run), asked);
+    }
+    gate.ask(in_run(ask("rfq-draft", "k4", &[("usd", "1")]), "run-17"));
+    assert_eq!(gate.state.runs().asked_at(&run), Some("2026-11-23T12:01:00Z".parse().unwrap()));
+}
+
+#[test]
 fn what_is_supplied_waits_at_the_run() {
     let mut gate = gate();
     report(&mut gate, "e1", Some("s"), failed("missing_data", Some(json!({"field": "/entity/properties/due_date"}))));

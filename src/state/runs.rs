@@ -47,7 +47,8 @@ impl Runs {
             Effect::RunEvent(event) => self.see(event),
             Effect::Hold(hold) => self.put_hold(hold),
             Effect::Decision(record) => {
-                if let Some(run) = record.run.as_ref().filter(|run| self.runs.contains_key(*run)) {
+                // a question of who does not have the run is no sign of its life
+                if let Some(run) = record.action_of().filter(|run| self.runs.contains_key(*run)) {
                     let asked = self.asked.entry(run.clone()).or_insert(record.decided_at);
                     *asked = record.decided_at.max(*asked);
                 }
