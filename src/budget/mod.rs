@@ -36,6 +36,6 @@ pub use index::BudgetIndex;
 pub use raise::{Raise, RaiseRequest, Withdrawal, limit_in_force, raise, withdraw};
 pub use scope::{Dimension, Facts, Scope};
 pub use seed::parse_seed;
-pub use settle::{Changed, expire, extend, release, settle};
+pub use settle::{Changed, booked, expire, extend, release, settle};
 pub use usage::{AccountUsage, BudgetView, WindowView, usage, view};
 pub use window::{Span, Window, ZoneName};

@@ -39,21 +39,25 @@ pub fn settle(
     if !missing.is_empty() {
         return Err(HoldRefusal::UnitsMissing(missing));
     }
-    let booked = |line: &HoldLine| match actual.get(&line.unit) {
+    let alerts = book(hold, now, accounts, |line| {
+        let undo = unhold(hold.state, line);
+        Change { spent: booked(line, actual).balance(), ..undo }
+    })?;
+    let settlement = Settlement { actual: actual.clone(), at: now, by: by.to_owned(), after: hold.state };
+    let hold = Hold { state: HoldState::Settled, settlement: Some(settlement), ..hold.clone() };
+    Ok(Some(Changed { hold, alerts }))
+}
+
+/// What a settlement books on one account of a hold.
+pub fn booked(line: &HoldLine, actual: &BTreeMap<Unit, Amount>) -> Amount {
+    match actual.get(&line.unit) {
         // A call that was admitted counts, whatever the runtime says of it; what did not happen is released.
         Some(amount) if line.unit.as_str() == "calls" => (*amount).max(Amount::ONE),
         Some(amount) => *amount,
         // Calls count by themselves: what was held is what was called, unless the runtime knows better.
         None if line.unit.as_str() == "calls" => line.held,
         None => Amount::ZERO,
-    };
-    let alerts = book(hold, now, accounts, |line| {
-        let undo = unhold(hold.state, line);
-        Change { spent: booked(line).balance(), ..undo }
-    })?;
-    let settlement = Settlement { actual: actual.clone(), at: now, by: by.to_owned(), after: hold.state };
-    let hold = Hold { state: HoldState::Settled, settlement: Some(settlement), ..hold.clone() };
-    Ok(Some(Changed { hold, alerts }))
+    }
 }
 
 /// Frees what was set aside.

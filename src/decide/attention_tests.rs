@@ -403,6 +403,22 @@ fn who_does_not_have_a_run_keeps_no_clock_of_it_quiet() {
 }
 
 #[test]
+fn a_run_s_calls_are_what_its_budget_books() {
+    let mut gate = gate();
+    gate.budget(&json!({"id": "calls", "unit": "calls", "limit": "9", "window": {"kind": "day"}}));
+    for (key, actual) in [("k1", [("usd", "0.5")].as_slice()), ("k2", &[("usd", "0.5"), ("calls", "0")])] {
+        let hold = gate.ask(in_run(ask("rfq-draft", key, &[("usd", "1")]), "run-17")).hold.unwrap().id;
+        gate.hold(&hold, HoldCommand::Settle(super::gate_tests::amounts(actual))).unwrap();
+    }
+    let usage = gate.state.runs().holds_of(&"run-17".parse().unwrap()).unwrap().usage();
+    let budget = gate.state.budget(&"calls".parse().unwrap()).unwrap();
+    let account = gate.state.accounts_of(budget.id()).next().unwrap();
+    let booked = account.figures(&budget.spec.window, gate.now).spent;
+    let calls = usage.totals["calls"].settled;
+    assert_eq!((calls, calls.to_string().as_str()), (booked, "2"));
+}
+
+#[test]
 fn what_is_supplied_waits_at_the_run() {
     let mut gate = gate();
     report(&mut gate, "e1", Some("s"), failed("missing_data", Some(json!({"field": "/entity/properties/due_date"}))));

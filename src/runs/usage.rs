@@ -1,6 +1,6 @@
 //! What a run has spent and set aside: per budget, unit, attempt and step.
 
-use crate::budget::{Hold, HoldState};
+use crate::budget::{Hold, HoldLine, HoldState, booked};
 use crate::vocabulary::{Balance, BudgetId, StepName, Unit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +53,17 @@ impl RunUsage {
         }
         self.holds += more.holds;
     }
+
+    /// Takes holds' usage out that was added before.
+    pub fn take_out(&mut self, less: &Self) {
+        for (unit, sums) in &less.totals {
+            take_out(self.totals.entry(unit.clone()).or_default(), sums);
+        }
+        for (key, sums) in &less.lines {
+            take_out(self.lines.entry(key.clone()).or_default(), sums);
+        }
+        self.holds = self.holds.saturating_sub(less.holds);
+    }
 }
 
 /// Sums up the holds that a run's admissions placed.
@@ -70,7 +81,7 @@ pub fn usage<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> RunUsage {
         };
         let mut own: BTreeMap<Unit, Sums> = BTreeMap::new();
         for line in &hold.lines {
-            let sums = sums(hold, &line.unit, line.held.into());
+            let sums = sums(hold, line);
             let account = &line.account;
             add(
                 usage
@@ -81,8 +92,9 @@ pub fn usage<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> RunUsage {
             );
             own.insert(line.unit.clone(), sums);
         }
-        for unit in hold.settlement.iter().flat_map(|settlement| settlement.actual.keys()) {
-            own.entry(unit.clone()).or_insert_with(|| sums(hold, unit, Balance::ZERO));
+        // what was spent of a unit that no budget counts
+        for (unit, amount) in hold.settlement.iter().flat_map(|settlement| &settlement.actual) {
+            own.entry(unit.clone()).or_insert_with(|| Sums { settled: (*amount).into(), ..Sums::default() });
         }
         for (unit, sums) in &own {
             add(usage.lines.entry(key(None, None, unit)).or_default(), sums);
@@ -92,14 +104,15 @@ pub fn usage<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> RunUsage {
     usage
 }
 
-fn sums(hold: &Hold, unit: &Unit, held: Balance) -> Sums {
+fn sums(hold: &Hold, line: &HoldLine) -> Sums {
+    let held: Balance = line.held.into();
     match hold.state {
         HoldState::Pending => Sums { held, ..Sums::default() },
         HoldState::Expired => Sums { unsettled: held, ..Sums::default() },
         HoldState::Released => Sums::default(),
         HoldState::Settled => {
-            let actual = hold.settlement.as_ref().and_then(|settlement| settlement.actual.get(unit));
-            Sums { settled: actual.map_or(Balance::ZERO, |amount| (*amount).into()), ..Sums::default() }
+            let settled = hold.settlement.as_ref().map(|settlement| booked(line, &settlement.actual));
+            Sums { settled: settled.map_or(Balance::ZERO, Balance::from), ..Sums::default() }
         }
     }
 }
@@ -110,4 +123,10 @@ fn add(to: &mut Sums, more: &Sums) {
         // as many holds as fit into memory do not come near 128 bits
         *sum = sum.checked_add(more).unwrap_or(*sum);
     }
+}
+
+fn take_out(from: &mut Sums, less: &Sums) {
+    let less = [less.held, less.settled, less.unsettled].map(|sum| Balance::from_nanos(-sum.nanos()));
+    let [held, settled, unsettled] = less;
+    add(from, &Sums { held, settled, unsettled });
 }
