@@ -55,7 +55,7 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     let id = new_id(AdmissionId::new(ctx.id("adm_")))?;
     answer.id = Some(id.clone());
     let mut effects = Vec::with_capacity(5);
-    effects.extend(runs::admitted(draft, request, ctx));
+    effects.extend(runs::admitted(draft, request, answer.decision, ctx));
     if answer.decision == Decision::Allow && request.kind == Kind::Action {
         let hold = place(draft, &id, ask, assessment, &mut effects, &mut answer, ctx)?;
         effects.push(Effect::Hold(Arc::new(hold)));

@@ -403,6 +403,25 @@ fn who_does_not_have_a_run_keeps_no_clock_of_it_quiet() {
 }
 
 #[test]
+fn a_denial_changes_no_attempt() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("s"), failed("timeout", None));
+    let before = gate.state.runs().run(&"run-17".parse().unwrap()).cloned().unwrap();
+    let second = |key: &str, usd: &str| {
+        let mut ask = in_run(ask("rfq-draft", key, &[("usd", usd)]), "run-17");
+        ask.request.run.as_mut().unwrap().attempt = 2;
+        ask
+    };
+    assert_eq!(super::gate_tests::codes(&gate.ask(second("k1", "6"))), ["budget_exceeded"]);
+    assert_eq!(gate.state.runs().run(&before.id), Some(&before), "a denied one begins no attempt");
+    gate.ask(second("k2", "1"));
+    assert_eq!(gate.state.runs().run(&before.id).unwrap().latest_number(), 2);
+    // who asked first has the run, also where that was denied
+    gate.ask(in_run(ask("rfq-draft", "k3", &[("usd", "6")]), "run-18"));
+    assert_eq!(gate.state.runs().run(&"run-18".parse().unwrap()).unwrap().agent.as_str(), "rfq-draft");
+}
+
+#[test]
 fn a_run_s_calls_are_what_its_budget_books() {
     let mut gate = gate();
     gate.budget(&json!({"id": "calls", "unit": "calls", "limit": "9", "window": {"kind": "day"}}));

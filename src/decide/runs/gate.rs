@@ -1,7 +1,7 @@
 //! What an admission has to do with its run: why it may not be admitted, and that its run is known from then on.
 
 use super::put::wound;
-use crate::admission::{Kind, Request};
+use crate::admission::{Decision, Kind, Request};
 use crate::decide::command::Context;
 use crate::runs::{ConnectorStatus, Run, first_admitted, holds_attempt, next_admitted};
 use crate::state::{Draft, Effect};
@@ -61,12 +61,20 @@ fn down(draft: &Draft<'_>, id: &str) -> Option<Reason> {
     Some(reason)
 }
 
-/// The run that is heard of by this admission, or whose next attempt is.
-pub(in crate::decide) fn admitted(draft: &Draft<'_>, request: &Request, ctx: &Context<'_>) -> Option<Effect> {
+/// The run that is heard of by this admission, also by a denied one, for that is who asked first; or whose next attempt is,
+/// which only what is allowed begins.
+pub(in crate::decide) fn admitted(
+    draft: &Draft<'_>,
+    request: &Request,
+    decision: Decision,
+    ctx: &Context<'_>,
+) -> Option<Effect> {
     let asked = request.run.as_ref().filter(|_| request.kind == Kind::Action)?;
     let run = match draft.runs().run(&asked.id) {
         None => first_admitted(asked.id.clone(), request.agent.clone(), asked.attempt, ctx.now),
-        Some(run) if asked.attempt > run.latest_number() && run.agent == request.agent => {
+        Some(run)
+            if decision == Decision::Allow && asked.attempt > run.latest_number() && run.agent == request.agent =>
+        {
             next_admitted(run, asked.attempt, ctx.now)?
         }
         Some(_) => return None,
