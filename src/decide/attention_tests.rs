@@ -403,6 +403,18 @@ fn who_does_not_have_a_run_keeps_no_clock_of_it_quiet() {
 }
 
 #[test]
+fn another_agent_is_told_nothing_of_a_run() {
+    let mut gate = gate();
+    report(&mut gate, "e1", Some("s"), failed("timeout", None));
+    let answer = gate.ask(in_run(ask("other", "k2", &[("usd", "1")]), "run-17"));
+    let [reason] = answer.reasons.as_slice() else { panic!("{answer:?}") };
+    assert_eq!((reason.code.as_str(), &reason.details), ("attempt_fenced", &None));
+    assert_eq!(reason.message, "Agent other has no run run-17.");
+    let own = gate.ask(in_run(ask("rfq-draft", "k3", &[("usd", "1")]), "run-17"));
+    assert_eq!(own.reasons[0].details, Some(json!({"attempt": 1, "status": "failed"})), "its own agent is");
+}
+
+#[test]
 fn a_denial_changes_no_attempt() {
     let mut gate = gate();
     report(&mut gate, "e1", Some("s"), failed("timeout", None));

@@ -14,7 +14,9 @@ pub(in crate::decide) fn reasons(draft: &Draft<'_>, request: &Request, ctx: &Con
     let Some(asked) = &request.run else { return reasons };
     let Some(run) = draft.runs().run(&asked.id) else { return reasons };
     if run.agent != request.agent {
-        reasons.push(fenced(run, "this run belongs to another agent".to_owned()));
+        // nothing of the run is told to whom it does not belong
+        let message = format!("Agent {} has no run {}.", request.agent, asked.id);
+        reasons.push(Reason::of(Code::AttemptFenced, message, format!("run:{}", asked.id)));
         return reasons;
     }
     if run.is_cancelled() {
