@@ -1,6 +1,7 @@
 //! From wire fields to values of the vocabulary, with every fault of a body at once.
 
 use super::problem::{FieldError, Problem, ProblemCode};
+use crate::runs::HIGHEST_ATTEMPT;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -35,6 +36,13 @@ impl Check {
     /// The value of a text that may be absent: `None` where it is, or where a fault was noted.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, pointer: impl Display, text: Option<&str>) -> Option<T> {
         text.and_then(|text| self.parse(pointer, text))
+    }
+
+    /// The number of an attempt, where one is named.
+    pub fn attempt(&mut self, pointer: impl Display, number: Option<u32>) {
+        if number.is_some_and(|number| !(1..=HIGHEST_ATTEMPT).contains(&number)) {
+            self.fault(pointer, format_args!("must be from 1 to {HIGHEST_ATTEMPT}"));
+        }
     }
 
     /// A text for people: not empty, at most `longest` bytes, no control characters but line ends and tabs.

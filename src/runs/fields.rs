@@ -1,6 +1,7 @@
 //! Which fields each type of event has, and the JSON Schemas that say so.
 
 use super::event::EventType;
+use super::run::HIGHEST_ATTEMPT;
 use serde_json::{Map, Value, json};
 
 /// A field of an event's `data`.
@@ -78,7 +79,7 @@ impl EventField {
     fn schema(self) -> Value {
         let name = json!({"type": "string", "minLength": 1, "maxLength": 256});
         match self {
-            Self::Attempt => json!({"type": "integer", "minimum": 1, "maximum": u32::MAX}),
+            Self::Attempt => json!({"type": "integer", "minimum": 1, "maximum": HIGHEST_ATTEMPT}),
             Self::Lease => json!({"type": "string", "minLength": 1, "maxLength": 256}),
             Self::Worker | Self::Step | Self::Schedule => name,
             Self::Agent => json!({

@@ -41,7 +41,9 @@ pub use pickup::{NotPickedUp, not_picked_up};
 pub use retry::{
     FAILURES_TO_ESCALATE, Plan, RetryAsked, RetryRefusal, SideEffect, check, plan, retriable, retry, same_step_failed,
 };
-pub use run::{ARTIFACTS_KEPT, CHECKPOINTS_KEPT, Cancel, CancelCategory, Dispatch, MOST_ATTEMPTS, Run};
+pub use run::{
+    ARTIFACTS_KEPT, CHECKPOINTS_KEPT, Cancel, CancelCategory, Dispatch, HIGHEST_ATTEMPT, MOST_ATTEMPTS, Run,
+};
 pub use schedule::{Missed, Schedule, ScheduleError, ScheduleSpec};
 pub use supply::supply;
 pub use take::{EventRefusal, OWN_SOURCE, Taken, first_admitted, holds_attempt, next_admitted, own_event, take};

@@ -153,7 +153,8 @@ pub fn plan<'a>(run: &Run, holds: impl IntoIterator<Item = &'a Hold>, policy_set
     });
     Plan {
         version: digest(&seen.to_string()),
-        attempt: run.latest_number() + 1,
+        // the last number of all is not followed: `retriable` refuses it
+        attempt: run.latest_number().saturating_add(1),
         from_checkpoint,
         side_effects,
         same_step_failures: run.same_step_failures(step.as_ref()),
@@ -209,7 +210,7 @@ pub fn retriable(run: &Run) -> Result<(), RetryRefusal> {
     if latest.state == AttemptState::Completed {
         return Err(RetryRefusal::Completed);
     }
-    if run.attempts.len() >= MOST_ATTEMPTS {
+    if run.attempts.len() >= MOST_ATTEMPTS || latest.number == u32::MAX {
         return Err(RetryRefusal::TooManyAttempts);
     }
     Ok(())

@@ -14,6 +14,8 @@ pub const CHECKPOINTS_KEPT: usize = 20;
 pub const ARTIFACTS_KEPT: usize = 100;
 /// How many attempts a run has at most.
 pub const MOST_ATTEMPTS: usize = 100;
+/// The highest number that an attempt may be given by whoever reports it first.
+pub const HIGHEST_ATTEMPT: u32 = 1_000_000;
 
 /// Who brings an attempt to where it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

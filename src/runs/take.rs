@@ -152,7 +152,7 @@ fn begin_if_next(run: &mut Run, number: u32, now: Timestamp) -> Result<(), Event
     if run.dispatch == Dispatch::Claim {
         return refusal("only a retry makes another");
     }
-    if number != latest + 1 {
+    if latest.checked_add(1) != Some(number) {
         return refusal("the next would follow on it");
     }
     if run.is_cancelled() {

@@ -34,6 +34,10 @@ fn event(id: &str, run: &str, report: Report) -> Reported {
     }
 }
 
+fn error() -> RunError {
+    RunError { code: "timeout".to_owned(), message: "slow".to_owned(), details: None }
+}
+
 fn queued(run: &str) -> Reported {
     let opening = Opening { dispatch: Dispatch::Claim, ..Opening::default() };
     event("queued", run, Report::Queued(Box::new(opening)))
@@ -172,6 +176,19 @@ fn what_is_over_for_good_is_let_go_of_after_a_day() {
     let late = again(&mut state, 86_401);
     assert!(matches!(late, Reporting::Taken { standing: Standing::AfterEnd, .. }), "kept as late, without effect");
     assert_eq!(state.runs().run(&RunId::new("run-1").unwrap()).unwrap().status(), AttemptState::Completed);
+}
+
+#[test]
+fn the_last_number_of_all_is_not_followed() {
+    let mut state = State::default();
+    let last = Reported { attempt: Some(u32::MAX), ..event("1", "run-1", Report::Failed(error())) };
+    batch(&mut state, 0, vec![RunCommand::Report(vec![last])]);
+    let run = state.runs().run(&RunId::new("run-1").unwrap()).unwrap().clone();
+    assert_eq!(plan(&run, [], "set").attempt, u32::MAX);
+    assert_eq!(retriable(&run), Err(RetryRefusal::TooManyAttempts));
+    let next = Reported { attempt: Some(1), ..event("2", "run-1", Report::Heartbeat) };
+    let late = batch(&mut state, 1, vec![RunCommand::Report(vec![next])]);
+    assert!(matches!(outcomes(&late[0]), [Reporting::Taken { standing: Standing::OldAttempt, .. }]));
 }
 
 #[test]

@@ -230,9 +230,7 @@ fn checked_run(run: &RunBody, check: &mut Check) -> Option<RunRef> {
     let id = check.parse::<RunId>("/run/id", &run.id);
     let step: Option<StepName> = check.optional("/run/step", run.step.as_deref());
     let attempt = run.attempt.unwrap_or(1);
-    if attempt == 0 {
-        check.fault("/run/attempt", "must be 1 or above");
-    }
+    check.attempt("/run/attempt", Some(attempt));
     let lease = run.lease.as_deref().map(crate::operations::sha256);
     id.map(|id| RunRef { id, attempt, step, lease })
 }

@@ -79,6 +79,8 @@ fn what_is_refused_and_where() {
         ("/run/attempt", Some(json!(0)), "/run/attempt"),
         ("/run/attempt", Some(json!(-1)), "/run/attempt"),
         ("/run/attempt", Some(json!(4_294_967_296_i64)), "/run/attempt"),
+        ("/run/attempt", Some(json!(u32::MAX)), "/run/attempt"),
+        ("/run/attempt", Some(json!(1_000_001)), "/run/attempt"),
         ("/hold_ttl_s", Some(json!(0)), "/hold_ttl_s"),
         ("/hold_ttl_s", Some(json!(86_401)), "/hold_ttl_s"),
         ("/hold_ttl_s", Some(json!(1.5)), "/hold_ttl_s"),

@@ -117,9 +117,7 @@ pub fn incoming(event: &Value, at: &str) -> Result<Incoming, Problem> {
     check_fields(envelope.kind, sent, &mut check);
     let step = data.step.take().or_else(|| data.checkpoint.as_mut().and_then(|checkpoint| checkpoint.step.take()));
     let step: Option<StepName> = check.optional("/step", step.as_deref());
-    if data.attempt == Some(0) {
-        check.fault("/attempt", "must be 1 or above");
-    }
+    check.attempt("/attempt", data.attempt);
     let agent: Option<AgentId> = check.optional("/agent/id", data.agent.as_ref().map(|agent| agent.id.as_str()));
     let worker: Option<WorkerId> = check.optional("/worker", data.worker.as_deref());
     let content = data.artifact.as_mut().and_then(|artifact| artifact.content.take());
