@@ -76,7 +76,7 @@ pub struct Opening {
     pub entity: Option<RunEntity>,
     /// The schedule that made it.
     pub schedule: Option<ScheduleId>,
-    /// SHA-256 of its input, where the event brings one.
+    /// Keyed digest of its input, where the event brings one.
     pub input: Option<String>,
     /// The agent's version.
     pub agent_version: Option<String>,

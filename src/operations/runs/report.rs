@@ -75,6 +75,11 @@ async fn prepared(
         told.insert(reported.run.clone(), agent.clone());
     }
     reported.body = app.mask_key.digest(crate::audit::canonical_json(&whole).as_bytes());
+    // before the mask, so that equal inputs are known as such, and keyed, so that nobody finds a masked value by guessing
+    if let Report::Queued(opening) | Report::Started(opening) = &mut reported.report {
+        let input = reported.data.get("input").filter(|input| !input.is_null());
+        opening.input = input.map(|input| app.mask_key.digest(crate::audit::canonical_json(input).as_bytes()));
+    }
     mask(app, &mut reported, known_entity.as_ref());
     if let Some(content) = content {
         keep(app, &mut reported, content).await?;
