@@ -203,6 +203,9 @@ impl Sled {
         })
         .map_err(io)?;
         let blobs = Blobs::new(state_dir.join("blobs"));
+        if let Err(error) = blobs.remove_unfinished() {
+            tracing::warn!(%error, "what was left of an unfinished file could not be taken away");
+        }
         let parts = Parts {
             queue,
             keeper,
