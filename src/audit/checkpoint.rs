@@ -57,6 +57,9 @@ pub struct CheckpointHeader {
 /// Why a file is no good checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointFault {
+    /// The system did not let it be read: nobody knows whether it is good.
+    #[error("the checkpoint cannot be read at present: {0}")]
+    Unread(String),
     /// Shorter than it says.
     #[error("the checkpoint is cut short")]
     Cut,

@@ -11,6 +11,7 @@ use super::webhook;
 use super::webhook_target::Target;
 use crate::admission::MaskKey;
 use crate::attention::Storms;
+use crate::audit::CheckpointFault;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
@@ -226,7 +227,14 @@ fn tell_recovery(recovery: &Recovery) {
     let torn = recovery.torn.as_ref().map(|torn| format!("{torn:?}"));
     let put_aside = recovery.put_aside.as_ref().map(|aside| format!("{aside:?}"));
     for bad in &recovery.bad_checkpoints {
-        tracing::error!(target: "tollgate::store", %bad, "a checkpoint is no good and was put aside; the one before it was used");
+        match bad.fault {
+            CheckpointFault::Unread(_) => {
+                tracing::error!(target: "tollgate::store", %bad, "a checkpoint could not be read; the one before it was used");
+            }
+            _ => {
+                tracing::error!(target: "tollgate::store", %bad, "a checkpoint is no good and was put aside; the one before it was used");
+            }
+        }
     }
     let (records, checkpoint) = (recovery.records, recovery.checkpoint);
     tracing::info!(target: "tollgate::store", records, checkpoint, torn, put_aside, "journal read");

@@ -169,6 +169,34 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_read_is_not_put_aside() {
+    let place = Place::new();
+    let store = place.open();
+    furnish(&store);
+    fill(&store, 0, 60);
+    settled_down(&store);
+    let before = state_of(&store);
+    drop(store);
+    let newest = place.checkpoints().pop().unwrap();
+    let good = place.dir.path().join("kept.ckpt");
+    fs::rename(&newest, &good).unwrap();
+    // a folder cannot be read as a file, whoever reads
+    fs::create_dir(&newest).unwrap();
+    let (store, recovery) = place.try_open().unwrap();
+    assert_eq!(recovery.bad_checkpoints.len(), 1);
+    assert!(recovery.bad_checkpoints[0].to_string().contains("cannot be read at present"), "{recovery:?}");
+    assert_eq!(state_of(&store), before);
+    drop(store);
+    assert!(newest.is_dir(), "it has its name still");
+    let error = check(place.dir.path(), None).unwrap_err();
+    assert!(!error.is_damage(), "{error}");
+    fs::remove_dir(&newest).unwrap();
+    fs::rename(&good, &newest).unwrap();
+    assert_eq!(state_of(&place.open()), before);
+    check(place.dir.path(), None).unwrap();
+}
+
+#[test]
 fn another_states_checkpoint_and_a_replaced_one_are_refused() {
     let (place, other) = (Place::new(), Place::new());
     for (place, count) in [(&place, 30), (&other, 90)] {

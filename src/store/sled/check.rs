@@ -69,6 +69,9 @@ pub enum CheckError {
 impl CheckError {
     /// Whether the files were read and are wrong, rather than could not be read.
     pub const fn is_damage(&self) -> bool {
+        if let Self::Checkpoint(BadCheckpoint { fault: CheckpointFault::Unread(_), .. }) = self {
+            return false;
+        }
         matches!(
             self,
             Self::Journal(ReadError::Damage(_) | ReadError::Mark(_))

@@ -150,9 +150,18 @@ fn decode_keys(content: &[u8]) -> Option<Generation> {
     })
 }
 
+fn bytes_of(path: &Path) -> Result<Vec<u8>, CheckpointFault> {
+    fs::read(path).map_err(|error| unread(&error))
+}
+
+/// What the system does not let be read may be good all the same.
+fn unread(error: &io::Error) -> CheckpointFault {
+    CheckpointFault::Unread(error.to_string())
+}
+
 /// Reads a checkpoint with everything in it.
 pub(super) fn read(path: &Path) -> Result<Checkpoint, CheckpointFault> {
-    let bytes = fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    let bytes = bytes_of(path)?;
     let header = CheckpointHeader::decode(&bytes)?;
     let chain = header.chain;
     let (mut state, mut keys) = (State::default(), Vec::new());
@@ -183,7 +192,7 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, CheckpointFault> {
 
 /// Checks a checkpoint without making anything of it. Returns where it stands and its digest.
 pub(super) fn verify(path: &Path) -> Result<(CheckpointHeader, CheckpointNote), CheckpointFault> {
-    verify_bytes(path, &fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?)
+    verify_bytes(path, &bytes_of(path)?)
 }
 
 /// The same with the file's bytes.
@@ -197,7 +206,7 @@ pub(super) fn verify_bytes(path: &Path, bytes: &[u8]) -> Result<(CheckpointHeade
 
 /// The digests of the policy sets that a checkpoint remembers.
 pub(super) fn policy_sets(path: &Path) -> Result<Vec<String>, CheckpointFault> {
-    let bytes = fs::read(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    let bytes = bytes_of(path)?;
     let mut sets = Vec::new();
     read_sections(&bytes, &mut |kind, content| {
         if matches!(kind, SectionKind::Effects) {
@@ -217,10 +226,8 @@ pub(super) fn policy_sets(path: &Path) -> Result<Vec<String>, CheckpointFault> {
 pub(super) fn header(path: &Path) -> Result<CheckpointHeader, CheckpointFault> {
     use std::io::Read as _;
     let mut bytes = Vec::with_capacity(CHECKPOINT_HEADER);
-    let file = fs::File::open(path).map_err(|error| CheckpointFault::Content(error.to_string()))?;
-    file.take(CHECKPOINT_HEADER as u64)
-        .read_to_end(&mut bytes)
-        .map_err(|error| CheckpointFault::Content(error.to_string()))?;
+    let file = fs::File::open(path).map_err(|error| unread(&error))?;
+    file.take(CHECKPOINT_HEADER as u64).read_to_end(&mut bytes).map_err(|error| unread(&error))?;
     CheckpointHeader::decode(&bytes)
 }
 

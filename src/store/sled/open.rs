@@ -71,7 +71,7 @@ pub struct Recovery {
     pub records: u64,
     /// The last record of the checkpoint that the state was made from; those behind it were read from the journal.
     pub checkpoint: Option<u64>,
-    /// Newer checkpoints that are no good. They were put aside.
+    /// Newer checkpoints that are no good, which were put aside, or that could not be read, which were not.
     pub bad_checkpoints: Vec<BadCheckpoint>,
     /// The end that a crash left, which was cut off. Nobody ever got an answer from it.
     pub torn: Option<Torn>,

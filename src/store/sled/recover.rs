@@ -80,9 +80,10 @@ pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -
     }
 }
 
-/// A checkpoint that is no good is not looked at again; it is kept to be looked at by somebody.
+/// A checkpoint that is no good is not looked at again; it is kept to be looked at by somebody. One that only could not be
+/// read stays what it is.
 fn put_aside(checkpoints: &Path, bad: &[BadCheckpoint]) {
-    for one in bad {
+    for one in bad.iter().filter(|one| !matches!(one.fault, CheckpointFault::Unread(_))) {
         let path = checkpoints.join(&one.file);
         if let Err(error) = fs::rename(&path, path.with_extension("ckpt.damaged")) {
             tracing::warn!(%error, file = one.file, "a damaged checkpoint could not be put aside");
