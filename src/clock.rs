@@ -9,6 +9,13 @@ use std::time::{Duration, Instant};
 /// How far the wall clock may leave the monotonic one before admissions stop.
 const LARGEST_DRIFT: SignedDuration = SignedDuration::from_secs(60);
 
+/// What share of the time that passes the wall clock may be slow or fast by without that adding up: one in so many. NTP slews
+/// a clock by half of it at most.
+const SLEWED: i32 = 1_000;
+
+/// For so long at most between two looks at the clocks: what nobody watched is not taken for slewing.
+const WATCHED: SignedDuration = SignedDuration::from_mins(10);
+
 /// A source of time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The wall clock.
@@ -116,19 +123,32 @@ impl ClockGuard {
         Self { clock, anchor }
     }
 
-    /// The wall clock, unless it has jumped.
+    /// The wall clock, unless it has jumped. What it leaves the monotonic one by little by little is forgotten as time
+    /// passes, so that weeks of slewing, or a small step now and then, never come to a jump; while it has jumped nothing is.
     pub fn now(&self) -> Result<Timestamp, ClockJumped> {
-        let wall = self.clock.wall();
-        let drift = self.drift(wall);
-        if drift.abs() > LARGEST_DRIFT { Err(ClockJumped { drift }) } else { Ok(wall) }
+        let mut anchor = self.anchor.lock();
+        let (wall, elapsed) = (self.clock.wall(), self.elapsed(&anchor));
+        let steady = anchor.0.saturating_add(elapsed).unwrap_or(anchor.0);
+        let drift = wall.duration_since(steady);
+        let jumped = drift.abs() > LARGEST_DRIFT;
+        let slewed = elapsed.min(WATCHED) / SLEWED;
+        let forgotten = if jumped { SignedDuration::ZERO } else { drift.clamp(-slewed, slewed) };
+        if elapsed > SignedDuration::ZERO {
+            *anchor = (steady.saturating_add(forgotten).unwrap_or(steady), anchor.1 + elapsed.unsigned_abs());
+        }
+        if jumped { Err(ClockJumped { drift }) } else { Ok(wall) }
     }
 
     /// The time by which the monotonic clock has gone on from the last trusted moment: for expiry while the wall clock
     /// cannot be trusted.
     pub fn steady(&self) -> Timestamp {
         let anchor = self.anchor.lock();
+        anchor.0.saturating_add(self.elapsed(&anchor)).unwrap_or(anchor.0)
+    }
+
+    fn elapsed(&self, anchor: &(Timestamp, Duration)) -> SignedDuration {
         let elapsed = self.clock.monotonic().saturating_sub(anchor.1);
-        anchor.0.saturating_add(SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX)).unwrap_or(anchor.0)
+        SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX)
     }
 
     /// An admin says that the wall clock is right as it is.
@@ -141,10 +161,6 @@ impl ClockGuard {
     /// The clock behind it, for what needs no trust (logs, ids of requests).
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
-    }
-
-    fn drift(&self, wall: Timestamp) -> SignedDuration {
-        wall.duration_since(self.steady())
     }
 }
 
@@ -180,6 +196,48 @@ mod tests {
         clock.set_wall(right - SignedDuration::from_secs(3600));
         assert_eq!(guard.confirm(), clock.wall());
         assert_eq!(guard.now(), Ok(clock.wall()));
+    }
+
+    #[test]
+    fn slewing_never_adds_up_to_a_jump_and_steps_that_come_fast_do() {
+        let (clock, guard) = guard();
+        // four weeks at the fastest that NTP slews: 1,209 seconds
+        for _ in 0..28 * 24 * 60 {
+            clock.advance(Duration::from_secs(60));
+            clock.set_wall(clock.wall() + SignedDuration::from_millis(30));
+            assert_eq!(guard.now(), Ok(clock.wall()));
+        }
+        // a step of 20 s a day, either way
+        for day in 0..60 {
+            let step = if day < 30 { 20 } else { -20 };
+            clock.set_wall(clock.wall() + SignedDuration::from_secs(step));
+            for _ in 0..24 * 60 {
+                assert_eq!(guard.now(), Ok(clock.wall()), "day {day}");
+                clock.advance(Duration::from_secs(60));
+            }
+        }
+        // a wall clock that runs a hundredth too fast
+        let trusted = (0..200).take_while(|_| {
+            clock.advance(Duration::from_secs(60));
+            clock.set_wall(clock.wall() + SignedDuration::from_millis(600));
+            guard.now().is_ok()
+        });
+        assert!((100..120).contains(&trusted.count()));
+    }
+
+    #[test]
+    fn a_jump_is_not_forgotten_however_long_it_lasts() {
+        let (clock, guard) = guard();
+        clock.set_wall(clock.wall() + SignedDuration::from_secs(61));
+        for _ in 0..30 * 24 * 60 {
+            clock.advance(Duration::from_secs(60));
+            assert!(guard.now().is_err());
+        }
+        // nor is a long time in which nobody looked taken for slewing
+        assert_eq!(guard.confirm(), clock.wall());
+        clock.advance(Duration::from_secs(30 * 24 * 3600));
+        clock.set_wall(clock.wall() + SignedDuration::from_secs(61));
+        assert!(guard.now().is_err());
     }
 
     #[test]
