@@ -5,11 +5,14 @@ use super::error::OperationError;
 use super::roles::{Operation, Principal};
 use crate::budget::{AccountUsage, Accounts as _, Budget, BudgetSpec, BudgetView, Raise, usage, view};
 use crate::decide::{Answer, BudgetEdit, Command, RaiseCommand};
-use crate::state::FirstAnswer;
-use crate::store::Page;
+use crate::state::{Effect, FirstAnswer};
+use crate::store::{AuditFilter, Page, Store};
 use crate::vocabulary::{BudgetId, RaiseId};
 use serde::Serialize;
 use std::sync::Arc;
+
+/// So many recorded raises are read at once.
+const RAISES_AT_ONCE: usize = 100;
 
 /// What applying a file of budgets changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -116,13 +119,44 @@ pub async fn raise_budget(app: &App, principal: &Principal, command: RaiseComman
     app.guard.now()?;
     match app.commit(principal, Command::Budget(BudgetEdit::Raise(command))).await? {
         Answer::Raise(_, raise) => Ok(*raise),
-        Answer::Repeated(FirstAnswer::Raise(budget, id)) => app.read(|state| {
-            let raises = state.budget(&budget).map(|budget| budget.raises.as_slice()).unwrap_or_default();
-            let raise = raises.iter().find(|raise| raise.id == id).cloned();
-            let raise = raise.ok_or_else(|| OperationError::NotFound { what: "raise", id: id.to_string() })?;
-            Ok(Raise { withdrawn: None, ..raise })
-        }),
+        Answer::Repeated(FirstAnswer::Raise(budget, id)) => {
+            let at_hand = app.read(|state| raise_of(state.budget(&budget)?, &id));
+            if let Some(raise) = at_hand {
+                return Ok(raise);
+            }
+            let store = Arc::clone(&app.store);
+            let found = tokio::task::spawn_blocking(move || recorded_raise(&*store, &budget, &id)).await;
+            found.map_err(|_| OperationError::Internal("looking for a raise was cut off".to_owned()))?
+        }
         other => Err(unexpected(&other)),
+    }
+}
+
+/// A raise as it was made.
+fn raise_of(budget: &Budget, id: &RaiseId) -> Option<Raise> {
+    let raise = budget.raises.iter().find(|raise| raise.id == *id)?;
+    Some(Raise { withdrawn: None, ..raise.clone() })
+}
+
+/// A raise that newer ones pushed out of its budget, as the audit trail has it. It is no older than its key.
+fn recorded_raise(store: &dyn Store, budget: &BudgetId, id: &RaiseId) -> Result<Raise, OperationError> {
+    let (op, subject) = (Some("budget.raise".to_owned()), Some(format!("budget:{budget}")));
+    let filter = AuditFilter { op, subject, ..AuditFilter::default() };
+    let mut cursor = None;
+    loop {
+        let page = store.audit(&filter, cursor.as_deref(), RAISES_AT_ONCE)?;
+        for record in page.items {
+            let effects: Vec<Effect> = serde_json::from_value(record.effects)
+                .map_err(|error| OperationError::Internal(format!("a recorded raise cannot be read: {error}")))?;
+            let raise = effects.iter().find_map(|effect| match effect {
+                Effect::Budget(budget) => raise_of(budget, id),
+                _ => None,
+            });
+            if let Some(raise) = raise {
+                return Ok(raise);
+            }
+        }
+        cursor = Some(page.next.ok_or_else(|| OperationError::NotFound { what: "raise", id: id.to_string() })?);
     }
 }
 

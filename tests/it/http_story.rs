@@ -55,6 +55,28 @@ fn a_denial_says_what_would_lift_it_and_a_raise_does() {
 }
 
 #[test]
+fn a_raise_that_is_asked_again_is_answered_though_a_hundred_newer_ones_pushed_it_out() {
+    let daemon = Daemon::start();
+    let admin = daemon.admin();
+    admin.daily_budget("rfq-draft-daily", "0.10").expect(201);
+    let raise = |n: u32, ends_at: Option<&str>| {
+        let mut body =
+            json!({"limit": "1.00", "reason": format!("raise {n}"), "idempotency_key": format!("raise-{n}")});
+        body["ends_at"] = json!(ends_at);
+        admin.post("/api/v1/budgets/rfq-draft-daily/raises", &body).expect(201)
+    };
+    let first = raise(0, Some("2026-11-23T17:00:30Z"));
+    daemon.clock().advance(std::time::Duration::from_secs(60));
+    for n in 1..=100 {
+        raise(n, None);
+    }
+    let shown = admin.get("/api/v1/budgets/rfq-draft-daily").expect(200);
+    assert!(shown["raises"].as_array().unwrap().iter().all(|raise| raise["id"] != first["id"]), "it was pushed out");
+    assert_eq!(raise(0, Some("2026-11-23T17:00:30Z")).text(), first.text());
+    assert_eq!(raise(50, None)["reason"], "raise 50");
+}
+
+#[test]
 fn a_decision_is_found_and_explained() {
     let daemon = Daemon::start();
     let admin = daemon.admin();
