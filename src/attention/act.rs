@@ -63,26 +63,42 @@ pub enum ActRefusal {
     #[error("the item is resolved")]
     Resolved,
     /// The time is not in the future.
-    #[error("{0}: must be in the future")]
+    #[error("must be in the future")]
     Past(&'static str),
     /// A decision needs a due time.
-    #[error("/due_at: waiting on a fix needs a due time")]
+    #[error("waiting on a fix needs a due time")]
     NoDueTime,
     /// There is no such fix on the checklist.
-    #[error("/fix: {0:?} is on the checklist of this item neither as a target nor as a code")]
+    #[error("{0:?} is on the checklist of this item neither as a target nor as a code")]
     NoSuchFix(String),
     /// No reason names that field.
-    #[error("/fields/{0}: no missing_data or malformed_input reason of this item names it")]
+    #[error("no missing_data or malformed_input reason of this item names it")]
     FieldNotAsked(String),
     /// Too much of it.
-    #[error("/fields: must be at most {LARGEST_SUPPLY} bytes as JSON")]
+    #[error("must be at most {LARGEST_SUPPLY} bytes as JSON")]
     TooMuch,
     /// Nothing in it.
-    #[error("/fields: must name at least one field")]
+    #[error("must name at least one field")]
     Nothing,
     /// Only an operator's categories.
-    #[error("/category: {} is not given by hand", .0.as_str())]
+    #[error("{} is not given by hand", .0.as_str())]
     NotByHand(ResolutionCategory),
+}
+
+impl ActRefusal {
+    /// The field that is at fault, as a JSON pointer, where it is a field.
+    pub fn pointer(&self) -> Option<String> {
+        Some(match self {
+            Self::Resolved => return None,
+            Self::Past(pointer) => (*pointer).to_owned(),
+            Self::NoDueTime => "/due_at".to_owned(),
+            Self::NoSuchFix(_) => "/fix".to_owned(),
+            // a field is itself named by a pointer, and is one key here
+            Self::FieldNotAsked(field) => format!("/fields/{}", field.replace('~', "~0").replace('/', "~1")),
+            Self::TooMuch | Self::Nothing => "/fields".to_owned(),
+            Self::NotByHand(_) => "/category".to_owned(),
+        })
+    }
 }
 
 impl Item {

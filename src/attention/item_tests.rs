@@ -196,6 +196,17 @@ fn refusals() {
     ] {
         assert_eq!(item.acted(&act, "kim", at(10)), Err(refusal), "{act:?}");
     }
+    for (refusal, pointer) in [
+        (ActRefusal::Resolved, None),
+        (ActRefusal::Past("/until"), Some("/until")),
+        (ActRefusal::NoDueTime, Some("/due_at")),
+        (ActRefusal::NoSuchFix("/a: b".to_owned()), Some("/fix")),
+        (ActRefusal::FieldNotAsked("/entity/a~b: c".to_owned()), Some("/fields/~1entity~1a~0b: c")),
+        (ActRefusal::TooMuch, Some("/fields")),
+        (ActRefusal::NotByHand(ResolutionCategory::Succeeded), Some("/category")),
+    ] {
+        assert_eq!(refusal.pointer().as_deref(), pointer, "{refusal}");
+    }
     let supplied = item.acted(&supply("/entity/properties/due_date"), "kim", at(10)).unwrap();
     assert_eq!(supplied.supplied.len(), 1);
     let resolved = item.acted(&resolve(), "kim", at(10)).unwrap();

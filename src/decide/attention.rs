@@ -361,12 +361,10 @@ fn contact(draft: &Draft<'_>, item: &Item, named: Option<&str>) -> Result<String
 
 impl From<ActRefusal> for Refusal {
     fn from(refusal: ActRefusal) -> Self {
-        let text = refusal.to_string();
-        match text.split_once(": ") {
-            Some((pointer, message)) if pointer.starts_with('/') => {
-                Self::Invalid { pointer: pointer.to_owned(), message: message.to_owned() }
-            }
-            _ => Self::Over(text),
+        let message = refusal.to_string();
+        match refusal.pointer() {
+            Some(pointer) => Self::Invalid { pointer, message },
+            None => Self::Over(message),
         }
     }
 }

@@ -454,6 +454,9 @@ fn what_is_supplied_waits_at_the_run() {
     let mut gate = gate();
     report(&mut gate, "e1", Some("s"), failed("missing_data", Some(json!({"field": "/entity/properties/due_date"}))));
     let item = of_run(&gate, "run-17").unwrap();
+    let stranger = [("/entity/a: b".to_owned(), json!(1))];
+    let refused = act(&mut gate, &item, Act::Supply(stranger.into()), None);
+    assert!(matches!(refused, Err(Refusal::Invalid { pointer, .. }) if pointer == "/fields/~1entity~1a: b"));
     let fields = [("/entity/properties/due_date".to_owned(), json!("2026-12-01"))];
     act(&mut gate, &item, Act::Supply(fields.into()), None).unwrap();
     let run = gate.state.runs().run(&"run-17".parse().unwrap()).unwrap();
