@@ -40,7 +40,7 @@ mod mark;
 mod scan;
 mod segment;
 
-pub use canonical::{canonical_digest, canonical_json};
+pub use canonical::canonical_json;
 pub use chain::{Chain, Digest, DigestError, Hashing, WriterId};
 pub use checkpoint::{
     CHECKPOINT_HEADER, CHECKPOINT_VERSION, CheckpointFault, CheckpointHeader, SectionKind, checkpoint_name,

@@ -18,16 +18,6 @@ pub enum Mode {
     Paused,
 }
 
-/// Until when, and by whose word, an agent is only observed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ObserveWindow {
-    /// From then on the agent is enforced again.
-    pub ends_at: Timestamp,
-    /// Why.
-    pub reason: String,
-}
-
 /// What an admin writes to change an agent's mode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ mod entity_type;
 mod masks;
 mod pause;
 
-pub use agent::{Agent, AgentSpec, Mode, ModeSpec, ObserveWindow};
+pub use agent::{Agent, AgentSpec, Mode, ModeSpec};
 pub use api_key::{Actor, ApiKey, Role, Roles};
 pub use entity_type::{EntityTypeRecord, EntityTypeSpec, SchemaError, SchemaFault, compile_schema};
 pub use pause::{Pause, PauseEnd, PauseTarget};

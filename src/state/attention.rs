@@ -212,19 +212,9 @@ impl Items {
         self.by_cause.get(cause).into_iter().flatten().filter_map(|(_, id)| self.items.get(id))
     }
 
-    /// Whether anything waits on this.
-    pub fn anything_waits_on(&self, cause: &Cause) -> bool {
-        self.by_cause.contains_key(cause)
-    }
-
     /// Those that time itself may have freed by `now`, earliest first.
     pub fn awake(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Item>> {
         self.wakes.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| self.items.get(id))
-    }
-
-    /// When time itself may free the next of them.
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.first().map(|(at, _)| *at)
     }
 
     /// The denial that is remembered of this.

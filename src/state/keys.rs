@@ -36,7 +36,7 @@ pub enum FirstAnswer {
     Admission(AdmissionId),
     /// A raise.
     Raise(BudgetId, RaiseId),
-    /// A retry: the run, and the attempt that it made; 0 where it was denied.
+    /// A retry: the run, and the attempt that it made.
     Retry(RunId, u32),
 }
 
