@@ -8,7 +8,7 @@ use crate::vocabulary::{
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What a policy may know of a matching budget. Advice as of `as_of`: the binding check is the hold.

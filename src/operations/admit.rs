@@ -5,7 +5,7 @@ use super::error::OperationError;
 use super::recorded::{Question, masked_input};
 use super::roles::{Operation, Principal};
 use crate::admission::{
-    Action, BudgetAdvice, ConnectorAdvice, Decision, Entity, InputParts, Judged, Kind, Mask, Request, input_document,
+    Action, BudgetAdvice, ConnectorAdvice, Decision, InputParts, Judged, Kind, Mask, Request, input_document,
 };
 use crate::budget::{self, Facts};
 use crate::decide::{Admit, Answer, Command, Envelope, PolicyVerdict, Refusal};
@@ -13,7 +13,7 @@ use crate::policy::Layers;
 use crate::registry::{Agent, EntityTypeRecord};
 use crate::state::{FirstAnswer, State};
 use crate::store::Reply;
-use crate::vocabulary::{ActionName, AdmissionId, Amount, Unit};
+use crate::vocabulary::{ActionName, AdmissionId};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
