@@ -81,9 +81,9 @@ impl Engines {
         let layer = question.layer;
         if let Some(in_use) = conditions.in_use
             && self.rvm.on_rvm(in_use, layer)
-            && let Some(answer) = self.by_machine(question, must_say, conditions, in_use)
+            && let Some(value) = self.by_machine(question, must_say, conditions, in_use)
         {
-            return Ok(answer);
+            return Ok(Answer::of(&value));
         }
         let limit = conditions.limits.time;
         let mut wall = limit;
@@ -131,7 +131,7 @@ impl Engines {
         must_say: Option<ContractRule>,
         conditions: &Conditions<'_>,
         in_use: &EnginesInUse,
-    ) -> Option<Option<Answer>> {
+    ) -> Option<Value> {
         let Question { set, layer, input, now } = *question;
         let limit = conditions.limits.time;
         let mut compiled = self.take(set, layer, Purpose::Decide).ok()?;
@@ -180,7 +180,7 @@ impl Engines {
             return None;
         }
         conditions.quarantine.well(&layer.digest, now);
-        Some(Answer::of(&value))
+        Some(value)
     }
 }
 

@@ -204,13 +204,12 @@ impl Found {
                 continue;
             }
             let plan = Plan::of(id, files, tree, outlines, data);
-            match known.filter(|known| known.address == plan.digest) {
-                Some(known) => drop(clean.insert(plan.id, Arc::clone(known))),
-                None => {
-                    to_lint.extend(plan.files.iter().cloned());
-                    to_read.extend(plan.libraries.iter().cloned());
-                    dirty.push(plan);
-                }
+            if let Some(known) = known.filter(|known| known.address == plan.digest) {
+                clean.insert(plan.id, Arc::clone(known));
+            } else {
+                to_lint.extend(plan.files.iter().cloned());
+                to_read.extend(plan.libraries.iter().cloned());
+                dirty.push(plan);
             }
         }
         to_read.extend(to_lint.iter().cloned());

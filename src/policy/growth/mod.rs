@@ -5,9 +5,10 @@
 //! the end of which its timer looks. So check counts how often values occur in each other, and refuses comparisons that may
 //! cost too much.
 //!
-//! `size` is the arithmetic, `scope` says what a variable may be, `cost` walks the modules of a layer.
+//! `size` is the arithmetic, `scope` says what a variable may be, `program` how large a value, `cost` what is compared.
 
 mod cost;
+mod program;
 mod scope;
 mod size;
 #[cfg(test)]

@@ -141,3 +141,14 @@ fn what_is_let_through() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Queries in queries, each with variables that depend on each other: found out, or refused, but not for ever.
+#[test]
+fn nested_queries_are_not_gone_through_for_ever() {
+    let nested = |depth: usize| {
+        (0..depth).fold("1".to_owned(), |inner, i| format!("[x{i} | x{i} = [y{i}, {inner}]; y{i} = [1]; y{i} == x{i}]"))
+    };
+    assert_eq!(refused(&format!("allow if count({}) == 1", nested(2))), Vec::<String>::new());
+    let found = refused(&format!("allow if count({}) == 1", nested(18)));
+    assert!(!found.is_empty() && found.iter().all(|problem| problem.ends_with("too_large")), "{found:?}");
+}
