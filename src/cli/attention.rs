@@ -93,7 +93,7 @@ enum AttentionCommand {
         to: Option<String>,
     },
     /// Do the same to many items: a preview, and with --yes the act itself
-    Bulk(BulkArgs),
+    Bulk(Box<BulkArgs>),
     /// End an item by hand
     Resolve {
         /// Its id
