@@ -1,6 +1,7 @@
 //! The webhook: signed, once for each state of an item, and again until it is taken.
 
 use crate::support::{Daemon, HANGS_UP, Receiver, example, until};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -112,6 +113,10 @@ fn a_target_that_is_down_for_an_hour_gets_everything_once() {
     daemon.clock().advance_to(gone_down + Duration::from_secs(3_600));
     let waits =
         |one: &Value| one["delivered_at"].is_null() && one["next_at"].is_string() && one["last_failure"].is_string();
+    // none is under way any more, so that none fails behind the other side's return
+    let waits_longer =
+        |one: &Value| one["next_at"].as_str().is_some_and(|at| at.parse::<Timestamp>().unwrap() > daemon.now());
+    until("each was tried", || record(&daemon).iter().all(waits_longer));
     let kept = record(&daemon);
     assert!(kept.len() == 4 && kept.iter().all(waits), "what waits is there to be seen: {kept:?}");
     assert_eq!(other.taken(), [""; 0]);
