@@ -3,6 +3,7 @@
 use crate::budget::{Hold, HoldState};
 use crate::runs::{RunUsage, usage};
 use crate::vocabulary::HoldId;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,9 +35,14 @@ impl RunHolds {
         }
     }
 
-    pub(super) fn fold_all(&mut self) {
-        let kept = std::mem::take(&mut self.kept);
-        self.folded.add(&usage(kept.values().map(|hold| &**hold)));
+    /// Sums up those that ended, of a run that was over for good at `over_at`. What is settled later than that stays one by
+    /// one, in a running daemon as behind a start.
+    pub(super) fn fold(&mut self, over_at: Timestamp) {
+        let late = |hold: &Hold| hold.settlement.as_ref().is_some_and(|settlement| settlement.at >= over_at);
+        let stays = |hold: &Hold| hold.state == HoldState::Pending || late(hold);
+        let (kept, ended) = std::mem::take(&mut self.kept).into_iter().partition(|(_, hold)| stays(hold));
+        self.kept = kept;
+        self.folded.add(&usage(ended.values().map(|hold| &**hold)));
     }
 
     /// Those that are kept one by one, oldest first.
@@ -68,7 +74,6 @@ mod tests {
     use crate::budget::{AccountKey, HoldLine, HoldRun, Settlement};
     use crate::runs::Sums;
     use crate::vocabulary::{Amount, Balance};
-    use jiff::Timestamp;
 
     fn hold(n: usize, state: HoldState) -> Arc<Hold> {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
@@ -126,7 +131,7 @@ mod tests {
         let once = holds.clone();
         holds.put(&late);
         assert!(holds == once, "applied twice, nothing changes");
-        holds.fold_all();
+        holds.fold(Timestamp::MAX);
         assert_eq!(usd(&holds), (after, KEPT + 10));
         holds.put(&hold(1, HoldState::Settled));
         let next = Sums { unsettled: balance(&(2 * (all - 2)).to_string()), settled: balance("6"), ..Sums::default() };

@@ -51,6 +51,7 @@ impl Runs {
                 if let Some(run) = record.action_of().filter(|run| self.runs.contains_key(*run)) {
                     let asked = self.asked.entry(run.clone()).or_insert(record.decided_at);
                     *asked = record.decided_at.max(*asked);
+                    self.over_again(run);
                 }
             }
             Effect::RunMemory(memory) => self.remember(memory),
@@ -119,6 +120,7 @@ impl Runs {
     fn see(&mut self, event: &RunEvent) {
         if let Some((name, seen)) = SeenEvents::of(event) {
             self.seen.entry(event.run.clone()).or_default().insert(name, seen);
+            self.over_again(&event.run);
         }
     }
 
@@ -154,6 +156,14 @@ impl Runs {
     fn put_hold(&mut self, hold: &Arc<Hold>) {
         if let Some(of) = &hold.run {
             self.holds.entry(of.id.clone()).or_default().put(hold);
+            self.over_again(&of.id);
+        }
+    }
+
+    /// Something was added to a run. Where that is over for good, it is let go of again.
+    fn over_again(&mut self, run: &RunId) {
+        if let Some(at) = self.runs.get(run).and_then(|run| over_at(run)) {
+            self.over.insert((at, run.clone()));
         }
     }
 
@@ -172,11 +182,11 @@ impl Runs {
         while let Some((at, _)) = self.over.first()
             && *at <= now
         {
-            if let Some((_, run)) = self.over.pop_first() {
+            if let Some((at, run)) = self.over.pop_first() {
                 self.seen.remove(&run);
                 self.asked.remove(&run);
                 if let Some(holds) = self.holds.get_mut(&run) {
-                    holds.fold_all();
+                    holds.fold(at);
                 }
             }
         }
