@@ -80,7 +80,7 @@ impl Command {
     /// Whether its batch must end behind it, because what it changes is not overlaid (see [`crate::state::Draft`]).
     pub fn ends_batch(&self) -> bool {
         match self {
-            Self::Admit(_) | Self::Hold(..) | Self::Item(_) | Self::Delivered { .. } | Self::Tick => false,
+            Self::Admit(_) | Self::Hold(..) | Self::Item(_) | Self::Tick => false,
             Self::Run(command) => command.ends_batch(),
             _ => true,
         }

@@ -34,6 +34,7 @@ impl Deliveries {
         }
         match delivery.next_at {
             Some(at) => {
+                self.over.remove(&(delivery.queued_at, id.clone()));
                 self.due.insert((at, id));
             }
             None => {
