@@ -6,6 +6,8 @@
 
 mod accounts;
 mod attention;
+#[cfg(test)]
+mod compare_tests;
 mod deliveries;
 mod draft;
 mod effect;

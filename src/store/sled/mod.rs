@@ -33,6 +33,8 @@ mod recent;
 mod recover;
 mod run_events;
 mod scrub;
+#[cfg(test)]
+mod simulation;
 mod store;
 pub mod survey;
 mod used_keys;

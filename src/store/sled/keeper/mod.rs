@@ -13,3 +13,5 @@ pub(super) use records::Buffer;
 pub(super) use take::collect_keys;
 pub use work::Keeping;
 pub(super) use work::{Copy, Keeper, Work};
+#[cfg(test)]
+pub(super) use work::{Kept, open_index};

@@ -136,7 +136,7 @@ fn run(mut work: Work, kept: &Kept, woken: &Receiver<()>, in_step: &Sender<()>, 
 
 /// A round was broken off.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum KeepError {
+pub(in crate::store::sled) enum KeepError {
     #[error(transparent)]
     Journal(#[from] ReadError),
     #[error("{0}: {1}")]
@@ -155,7 +155,8 @@ impl KeepError {
 }
 
 impl Work {
-    fn round(&mut self, kept: &Kept, stopping: &AtomicBool) -> Result<(), KeepError> {
+    /// Everything that there is to do, until there is nothing more.
+    pub(in crate::store::sled) fn round(&mut self, kept: &Kept, stopping: &AtomicBool) -> Result<(), KeepError> {
         if self.history.progress.get().0 == IndexState::Failing && self.history.index().is_none() {
             open_index(&self.history);
         }
@@ -227,7 +228,7 @@ impl Work {
 }
 
 /// Opens the database behind; what comes in its way is told, and it is tried again later.
-fn open_index(history: &History) {
+pub(in crate::store::sled) fn open_index(history: &History) {
     let opened = sealed_segments(&history.journal).map_err(|error| failed(&error)).and_then(|sealed| {
         let before = anchor(&history.journal).map_err(|error| failed(&error))?;
         history.open_index(&sealed, before)

@@ -11,3 +11,6 @@ mod thread;
 pub use core::{Core, Decided, Moment, Outcome};
 pub use queue::{Queue, Reply};
 pub use thread::{Settings, Shared, start};
+
+#[cfg(test)]
+pub(in crate::store::sled) use thread::Writer;

@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A record's memory is kept for the next one, up to so many bytes.
@@ -68,27 +69,10 @@ pub fn start<C: Core>(
     clock: Arc<ClockGuard>,
     settings: Settings,
 ) -> io::Result<(Queue<C>, Arc<Shared>)> {
-    let (sender, receiver) = sync_channel(settings.queue);
-    let depth = Arc::new(AtomicUsize::new(0));
-    let shared = Arc::new(Shared {
-        chain: Mutex::new(*journal.chain()),
-        size: Mutex::new(journal.size()),
-        failure: Mutex::new(None),
-    });
-    let writer = Writer {
-        core,
-        journal,
-        receiver,
-        settings,
-        clock: Arc::clone(&clock),
-        depth: Arc::clone(&depth),
-        shared: Arc::clone(&shared),
-        commands: Vec::with_capacity(settings.batch),
-        waiting: Vec::with_capacity(settings.batch),
-        record: Vec::new(),
-    };
+    let (writer, way_in) = Writer::new(core, journal, clock, settings);
+    let shared = Arc::clone(&writer.shared);
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
-    Ok((Queue::new(sender, thread, depth, Arc::clone(clock.clock())), shared))
+    Ok((way_in(thread), shared))
 }
 
 struct Waiting<C: Core> {
@@ -96,7 +80,8 @@ struct Waiting<C: Core> {
     queued: Duration,
 }
 
-struct Writer<C: Core> {
+/// What the thread works with. A simulation has it work step by step instead.
+pub(in crate::store::sled) struct Writer<C: Core> {
     core: C,
     journal: Journal,
     receiver: Receiver<Job<C>>,
@@ -112,12 +97,44 @@ struct Writer<C: Core> {
 }
 
 impl<C: Core> Writer<C> {
+    /// A writer that does nothing yet, and what makes its way in once it has a thread.
+    pub(in crate::store::sled) fn new(
+        core: C,
+        journal: Journal,
+        clock: Arc<ClockGuard>,
+        settings: Settings,
+    ) -> (Self, impl FnOnce(JoinHandle<()>) -> Queue<C>) {
+        let (sender, receiver) = sync_channel(settings.queue);
+        let depth = Arc::new(AtomicUsize::new(0));
+        let shared = Arc::new(Shared {
+            chain: Mutex::new(*journal.chain()),
+            size: Mutex::new(journal.size()),
+            failure: Mutex::new(None),
+        });
+        let (own_depth, own_clock) = (Arc::clone(&depth), Arc::clone(clock.clock()));
+        let writer = Self {
+            core,
+            journal,
+            receiver,
+            settings,
+            clock,
+            depth,
+            shared,
+            commands: Vec::with_capacity(settings.batch),
+            waiting: Vec::with_capacity(settings.batch),
+            record: Vec::new(),
+        };
+        (writer, move |thread| Queue::new(sender, thread, own_depth, own_clock))
+    }
+
     /// Ends when the queue is closed and empty.
     fn run(mut self) {
         // while more falls due than one batch takes, the next one begins at once
         let mut wait = self.settings.tick;
         loop {
-            match self.receiver.recv_timeout(wait) {
+            let asked = self.receiver.recv_timeout(wait);
+            let idle = asked.is_err();
+            match asked {
                 Ok(job) => self.take_batch(job),
                 Err(RecvTimeoutError::Timeout) if self.nothing_due() => {
                     wait = self.settings.tick;
@@ -137,7 +154,46 @@ impl<C: Core> Writer<C> {
                 self.poison();
                 return;
             }
+            if idle && !moved {
+                // what is due waits for something else, and so does nobody
+                self.mark();
+            }
         }
+    }
+
+    /// Commits what was asked, if anything was, without waiting for it: for a simulation, which has no thread.
+    #[cfg(test)]
+    pub(in crate::store::sled) fn asked(&mut self) -> bool {
+        let Ok(job) = self.receiver.try_recv() else { return false };
+        self.take_batch(job);
+        self.commit();
+        true
+    }
+
+    /// Does what a tick does: commits what is due, and marks what is durable where nothing was. Whether it moved.
+    #[cfg(test)]
+    pub(in crate::store::sled) fn ticked(&mut self) -> bool {
+        let before = self.journal.chain().seq;
+        if !self.nothing_due() {
+            self.commit();
+        }
+        let moved = self.journal.chain().seq > before;
+        if !moved {
+            self.mark();
+        }
+        moved
+    }
+
+    /// Who writes.
+    #[cfg(test)]
+    pub(in crate::store::sled) fn id(&self) -> crate::audit::WriterId {
+        self.journal.writer()
+    }
+
+    /// The last durable record.
+    #[cfg(test)]
+    pub(in crate::store::sled) fn chain(&self) -> Chain {
+        *self.journal.chain()
     }
 
     /// Makes a segment where there is none.
@@ -238,7 +294,7 @@ impl<C: Core> Writer<C> {
 
     /// The batch's time. While the wall clock cannot be trusted no admission comes this far, but holds expire and are
     /// settled, by the time that the monotonic clock tells.
-    fn now(&self) -> Timestamp {
+    pub(in crate::store::sled) fn now(&self) -> Timestamp {
         let now = self.clock.now().unwrap_or_else(|_| self.clock.steady());
         let last = Timestamp::from_nanosecond(i128::from(self.journal.chain().time_ns)).unwrap_or(Timestamp::MIN);
         now.max(last)
