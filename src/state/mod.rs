@@ -11,6 +11,8 @@ mod compare_tests;
 mod deliveries;
 mod draft;
 mod effect;
+#[cfg(test)]
+mod effect_tests;
 mod holds;
 mod hot;
 mod keys;
