@@ -36,6 +36,8 @@ mod chain;
 mod checkpoint;
 mod entry;
 mod frame;
+#[cfg(test)]
+mod fuzz_tests;
 mod mark;
 mod scan;
 mod segment;

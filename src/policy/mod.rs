@@ -27,6 +27,8 @@ mod lint;
 mod outline;
 mod output;
 mod parallel;
+#[cfg(test)]
+mod output_tests;
 mod problem;
 mod refusals;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! judged by. Nothing here decides anything.
 
 mod amount;
+#[cfg(test)]
+mod fuzz_tests;
 mod id;
 mod reason;
 

@@ -12,6 +12,8 @@ pub mod claim;
 pub mod delivery;
 pub mod event;
 pub mod event_outcome;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod hold;
 pub mod item;
 pub mod record;
