@@ -5,16 +5,16 @@ use crate::faulty_disk::FaultyDisk;
 use crate::recorded_disk::{Image, Op, RecordedDisk, Unflushed};
 use crate::store_asks::{admit, asked, commit, decided, envelope, furnish, hold_of, keep_policy_set, settle};
 use crate::store_keeping::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate::budget::HoldState;
 use tollgate::decide::{Answer, Command};
-use tollgate::store::sled::Sled;
 use tollgate::store::sled::check::check;
 use tollgate::store::sled::journal::segments;
-use tollgate::store::{CommitFailure, Store, read};
+use tollgate::store::sled::{IndexState, Sled};
+use tollgate::store::{CommitFailure, DecisionFilter, Store, read};
 use tollgate::vocabulary::HoldId;
 
 /// `SplitMix64`, from a seed that a failing test prints.
@@ -164,7 +164,9 @@ fn killed_at_any_call_to_the_disk_every_answer_that_was_heard_is_there() {
     load.run(&store, "kill", 12);
     drop(store);
     let ops = load.disk.ops();
-    assert!(ops.iter().any(|op| matches!(op, Op::Rename(_, to) if to.extension().is_some_and(|e| e == "ckpt"))));
+    let reached = points(&ops);
+    let missing: Vec<&&str> = POINTS.iter().filter(|point| !reached.contains(**point)).collect();
+    assert!(missing.is_empty(), "points that no cut reaches: {missing:?} of {reached:?}");
     let start = ops.iter().position(|op| matches!(op, Op::Heard(_))).unwrap();
     for cut in start..=ops.len() {
         load.inspect(
@@ -172,6 +174,95 @@ fn killed_at_any_call_to_the_disk_every_answer_that_was_heard_is_there() {
             &format!("killed after {cut}: {:?}", brief(&ops, cut)),
         );
     }
+}
+
+/// The calls to the disk by what they are for: a cut behind each is a kill at that point.
+const POINTS: [&str; 14] = [
+    "seg: append",
+    "seg: sync",
+    "seg.new: create",
+    "seg.new: append",
+    "seg.new: sync",
+    "seg: rename",
+    "ckpt.new: create",
+    "ckpt.new: append",
+    "ckpt.new: sync",
+    "ckpt: rename",
+    "ckpt: remove",
+    "durable: rename",
+    "journal: sync_dir",
+    "checkpoints: sync_dir",
+];
+
+/// Which of them there are.
+fn points(ops: &[Op]) -> BTreeSet<String> {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let kind = |path: &Path| name(path).split_once('.').map_or_else(|| name(path), |(_, kind)| kind.to_owned());
+    let mut names: BTreeMap<usize, String> = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for op in ops {
+        found.insert(match op {
+            Op::Create(path, number) => {
+                names.insert(*number, kind(path));
+                format!("{}: create", kind(path))
+            }
+            Op::Append(number, _) => format!("{}: append", names[number]),
+            Op::Sync(number) => format!("{}: sync", names[number]),
+            Op::Rename(from, to) => {
+                let moved = kind(from);
+                if let Some(named) = names.values_mut().find(|named| **named == moved) {
+                    *named = kind(to);
+                }
+                format!("{}: rename", kind(to))
+            }
+            Op::Remove(path) => format!("{}: remove", kind(path)),
+            Op::SyncDir(path) => format!("{}: sync_dir", name(path)),
+            Op::Heard(_) => continue,
+        });
+    }
+    found
+}
+
+/// Killed while the database behind is built anew: whatever of it is there, the next start goes on with it or begins again,
+/// and misses nothing.
+#[test]
+fn killed_while_the_database_behind_is_built_anew_nothing_is_missing() {
+    let place = Place::new();
+    let store = place.open();
+    furnish(&store);
+    let asked: Vec<String> = (0..400).map(|n| format!("k{n}")).collect();
+    let heard: Vec<_> = asked.iter().map(|key| decided(&store, admit("a", key, "0.001"))).collect();
+    drop(store);
+    let (mut halfway, mut settings) = (0, place.settings());
+    settings.wait_for_database = Duration::ZERO;
+    for round in 0..8_u64 {
+        std::fs::remove_dir_all(place.dir.path().join("db")).unwrap();
+        let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+        while store.status().index_segments < round * 4 {
+            std::thread::yield_now();
+        }
+        // the files as they are at this moment are what a killed process leaves
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(place.dir.path(), copy.path());
+        let status = store.status();
+        halfway += u32::from(status.index_segments < status.sealed_segments);
+        drop(store);
+        let mut settings = place.settings();
+        copy.path().clone_into(&mut settings.state);
+        let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+        while store.status().index_state != IndexState::InStep {
+            std::thread::yield_now();
+        }
+        let page = store.decisions(&DecisionFilter::default(), None, 1_000).unwrap();
+        assert_eq!(page.items.len(), heard.len(), "round {round}");
+        for (key, record) in asked.iter().zip(&heard) {
+            let again = decided(&store, admit("a", key, "0.001"));
+            assert_eq!(again.answer.get(), record.answer.get(), "round {round}: {key}");
+        }
+        drop(store);
+        check(copy.path(), None).unwrap_or_else(|error| panic!("round {round}: {error}"));
+    }
+    assert!(halfway > 0, "no copy was taken while it was being built");
 }
 
 fn brief(ops: &[Op], cut: usize) -> String {
@@ -355,12 +446,13 @@ fn a_changed_byte_anywhere_is_found_and_named_or_changes_nothing() {
 }
 
 fn copy_tree(from: &Path, to: &Path) {
-    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
+    for entry in walkdir::WalkDir::new(from).into_iter().filter_map(Result::ok) {
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {
             std::fs::create_dir_all(target).unwrap();
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+        } else if let Err(error) = std::fs::copy(entry.path(), target) {
+            // a file that is not named yet, or was replaced meanwhile
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", entry.path().display());
         }
     }
 }
