@@ -1,9 +1,10 @@
 //! The configuration file (TOML). Everything has a default: a daemon runs without one.
 
-use crate::admission::Mask;
+use crate::admission::{Mask, Rate};
 use crate::attention::{Classifier, StormLimits};
 use crate::decide;
 use crate::http::config::HttpConfig;
+use crate::operations::Allowance;
 use crate::policy;
 use crate::runs::Clocks;
 use crate::store::sled::{Keeping, Scrubbing};
@@ -24,6 +25,8 @@ pub struct Config {
     pub holds: HoldsConfig,
     /// The journal and its queue.
     pub store: StoreConfig,
+    /// How much one agent and one key may ask.
+    pub rate: RateConfig,
     /// What must not be readable in the journal.
     pub mask: MaskConfig,
     /// The clocks of runs.
@@ -118,6 +121,8 @@ impl Default for HoldsConfig {
 pub struct StoreConfig {
     /// Commands that may wait.
     pub queue: usize,
+    /// How long a request may wait there; one whose turn comes later is not decided.
+    pub deadline_ms: u64,
     /// Commands that one batch may hold.
     pub max_batch: usize,
     /// Size at which a segment of the journal is sealed, in bytes.
@@ -136,12 +141,47 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             queue: 4_096,
+            deadline_ms: 10_000,
             max_batch: 512,
             segment_bytes: 64 * 1024 * 1024,
             checkpoint_bytes: 128 * 1024 * 1024,
             retain_days: None,
             scrub_mib_per_s: 8,
             scrub_rest_min: 60,
+        }
+    }
+}
+
+/// How much one agent and one key may ask.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateConfig {
+    /// Admissions a second of one agent under one key; 0: no limit.
+    pub agent_per_s: u32,
+    /// So many of them at once, after a rest; 0: those of a second.
+    pub agent_burst: u32,
+    /// Requests a second under one key; 0: no limit.
+    pub key_per_s: u32,
+    /// So many of them at once, after a rest; 0: those of a second.
+    pub key_burst: u32,
+    /// Agents, and keys, that are counted one by one; those above share one count.
+    pub counted: usize,
+    /// The part of the queue that one agent's admissions may fill, in percent.
+    pub agent_queue_percent: u32,
+    /// The part that one key's commands may fill, in percent.
+    pub key_queue_percent: u32,
+}
+
+impl Default for RateConfig {
+    fn default() -> Self {
+        Self {
+            agent_per_s: 0,
+            agent_burst: 0,
+            key_per_s: 0,
+            key_burst: 0,
+            counted: 100_000,
+            agent_queue_percent: 25,
+            key_queue_percent: 75,
         }
     }
 }
@@ -173,6 +213,12 @@ impl Config {
             );
         }
         anyhow::ensure!(self.store.queue > 0 && self.store.max_batch > 0, "store: queue and max_batch must be above 0");
+        anyhow::ensure!(self.store.deadline_ms > 0, "store.deadline_ms must be above 0");
+        let percent = 1..=100;
+        anyhow::ensure!(
+            percent.contains(&self.rate.agent_queue_percent) && percent.contains(&self.rate.key_queue_percent),
+            "rate: agent_queue_percent and key_queue_percent must be from 1 to 100"
+        );
         anyhow::ensure!(self.store.segment_bytes >= 64 * 1024, "store.segment_bytes must be 65536 or more");
         anyhow::ensure!(
             self.store.max_batch <= 32_768,
@@ -204,6 +250,21 @@ impl Config {
             blocked_after_s: self.attention.blocked_after_s,
             classifier: Classifier::shared(),
             webhook: self.attention.webhook.is_some(),
+        }
+    }
+
+    /// How much one agent and one key may ask.
+    pub fn allowance(&self) -> Allowance {
+        let part = |percent: u32| {
+            let places = u32::try_from(self.store.queue).unwrap_or(u32::MAX);
+            u32::try_from(u64::from(places) * u64::from(percent) / 100).unwrap_or(places).max(1)
+        };
+        Allowance {
+            agent: Rate::new(self.rate.agent_per_s, self.rate.agent_burst),
+            key: Rate::new(self.rate.key_per_s, self.rate.key_burst),
+            buckets: self.rate.counted,
+            agent_waiting: part(self.rate.agent_queue_percent),
+            key_waiting: part(self.rate.key_queue_percent),
         }
     }
 
@@ -251,6 +312,9 @@ mod tests {
             ("[store]\nretain_days = 1\n", "retain_days"),
             ("[holds]\nkey_ttl_h = 72\n[store]\nretain_days = 3\n", "retain_days"),
             ("[store]\nmax_batch = 100000\n", "max_batch"),
+            ("[store]\ndeadline_ms = 0\n", "deadline_ms"),
+            ("[rate]\nagent_queue_percent = 101\n", "agent_queue_percent"),
+            ("[rate]\nper_agent = 1\n", "per_agent"),
             ("[attention]\nstorm_within_s = 0\n", "storm_within_s"),
         ] {
             let error = toml::from_str::<Config>(text)

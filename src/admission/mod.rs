@@ -4,11 +4,13 @@
 mod answer;
 mod input;
 mod mask;
+mod rate;
 mod record;
 mod request;
 
 pub use answer::{AdmissionAnswer, Decision, HeldBudget, HoldAnswer};
 pub use input::{BudgetAdvice, ConnectorAdvice, InputParts, input_document};
 pub use mask::{Mask, MaskKey, Masked};
+pub use rate::{Buckets, Rate, Shares};
 pub use record::{DecisionRecord, Judged};
 pub use request::{Action, Entity, Kind, Request, RunRef};

@@ -52,6 +52,8 @@ fn describe() {
     describe_counter!("tollgate_policy_sets_refused_total", "Policy trees that were not taken");
     describe_counter!("tollgate_journal_bytes_total", "Bytes appended to the journal");
     describe_counter!("tollgate_journal_failures_total", "Batches that could not be made durable");
+    describe_counter!("tollgate_commit_dropped_total", "Commands that nobody waited for any more, not decided");
+    describe_counter!("tollgate_throttled_total", "Requests refused before they were judged, by the allowance spent");
     describe_gauge!("tollgate_commit_queue_depth", "Commands that waited when the last batch began");
     describe_histogram!("tollgate_policy_seconds", "Evaluating the layers of one admission");
     describe_histogram!("tollgate_commit_seconds", "From joining the queue to the durable answer");

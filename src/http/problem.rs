@@ -4,6 +4,7 @@
 //! same table.
 
 use actix_web::http::StatusCode;
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -83,12 +84,14 @@ problems! {
     Immutable = "immutable_field", 422, "That field never changes", "Make a new budget; scope, unit, window and `each` of a budget stay as they are.";
     Unprocessable = "unprocessable", 422, "It is well-formed and cannot be done", "Read the detail.";
     PreconditionRequired = "precondition_required", 428, "The change needs an `If-Match` header", "Read the resource and send its ETag in `If-Match`.";
-    TooManyRequests = "too_many_requests", 429, "Too many requests", "Ask again after `Retry-After` seconds; do not act meanwhile.";
+    TooManyRequests = "too_many_requests", 429, "This key asks too much", "Do not act. Ask again at `retry_at` (`Retry-After` seconds) with the same idempotency key: nothing was judged or recorded.";
+    RateLimited = "rate_limited", 429, "This agent asks too much", "Do not act. Ask again at `retry_at` (`Retry-After` seconds) with the same idempotency key: nothing was judged or recorded.";
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large", "Send fewer or shorter headers.";
     Internal = "internal", 500, "Tollgate failed", "Do not act. Ask again with the same idempotency key; report the request id.";
     StalePolicy = "stale_policy", 503, "Policy changed twice while this was judged", "Do not act. Ask again at once with the same idempotency key.";
     HistoryNotReady = "history_not_ready", 503, "Older records are being made ready", "Nothing was decided. Ask again after `Retry-After` seconds with the same idempotency key.";
     Busy = "busy", 503, "Too much is waiting", "Do not act. Ask again after `Retry-After` seconds with the same idempotency key.";
+    DeadlineExceeded = "deadline_exceeded", 503, "It waited too long to be decided", "Do not act. Nothing was decided. Ask again after `Retry-After` seconds with the same idempotency key.";
     StoreUnavailable = "store_unavailable", 503, "The store does not take writes", "Do not act. Ask again later with the same idempotency key; an operator must look at the disk.";
     ClockJumped = "clock_jumped", 503, "The wall clock jumped", "Do not act. Admissions go on when both clocks agree, or when an admin confirms the time.";
     ShuttingDown = "shutting_down", 503, "The daemon is stopping", "Do not act. Ask again with the same idempotency key when it is back.";
@@ -149,13 +152,15 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// When asking again makes sense, in seconds.
     pub retry_after_s: Option<u64>,
+    /// The same as a moment, where it is known as one.
+    pub retry_at: Option<Timestamp>,
 }
 
 impl Problem {
     /// A problem without fields.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         let retry_after_s = (code.row().status == 503 || code.row().status == 429).then_some(1);
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s, retry_at: None }
     }
 
     /// A problem with one field at fault.
@@ -184,6 +189,7 @@ impl Problem {
             detail: self.detail.clone(),
             request_id: request_id.to_owned(),
             errors: self.errors.clone(),
+            retry_at: self.retry_at.map(|at| at.to_string()),
         }
     }
 }
@@ -216,6 +222,9 @@ pub struct ProblemDocument {
     /// The fields at fault, where fields are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// When asking again makes sense, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
 }
 
 #[cfg(test)]

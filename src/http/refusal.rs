@@ -3,8 +3,9 @@
 use super::problem::{FieldError, Problem, ProblemCode as Code};
 use crate::budget::{BudgetError, HoldRefusal};
 use crate::decide::Refusal;
-use crate::operations::OperationError;
+use crate::operations::{OperationError, Spent, Throttled};
 use crate::runs::RetryRefusal;
+use jiff::Timestamp;
 
 impl From<OperationError> for Problem {
     fn from(error: OperationError) -> Self {
@@ -19,6 +20,8 @@ impl From<OperationError> for Problem {
                 Self::new(Code::HistoryNotReady, "older records are being read anew from the journal")
             }
             OperationError::Busy => Self::new(Code::Busy, text),
+            OperationError::Late => Self::new(Code::DeadlineExceeded, text),
+            OperationError::Throttled { throttled, retry_at } => of_throttled(throttled, retry_at),
             OperationError::Store(why) => {
                 tracing::error!(target: "tollgate::http", why, "the store refused");
                 Self::new(
@@ -43,6 +46,19 @@ impl From<OperationError> for Problem {
                 Self::new(Code::Internal, "something failed; the log has the request id")
             }
         }
+    }
+}
+
+fn of_throttled(throttled: Throttled, retry_at: Timestamp) -> Problem {
+    let code = match throttled.spent {
+        Spent::Agent | Spent::AgentWaiting => Code::RateLimited,
+        Spent::Key | Spent::KeyWaiting => Code::TooManyRequests,
+    };
+    let after_s = throttled.wait.as_secs() + u64::from(throttled.wait.subsec_nanos() > 0);
+    Problem {
+        retry_after_s: Some(after_s.max(1)),
+        retry_at: Some(retry_at),
+        ..Problem::new(code, throttled.to_string())
     }
 }
 

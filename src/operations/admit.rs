@@ -4,6 +4,7 @@ use super::app::{App, durable};
 use super::error::OperationError;
 use super::recorded::{Question, masked_input};
 use super::roles::{Operation, Principal};
+use super::throttle::Place;
 use crate::admission::{
     Action, BudgetAdvice, ConnectorAdvice, Decision, InputParts, Judged, Kind, Mask, Request, input_document,
 };
@@ -17,7 +18,7 @@ use crate::vocabulary::{ActionName, AdmissionId};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// How often an admission is judged anew because what it was judged under has changed.
@@ -43,39 +44,57 @@ pub async fn admit(
     request: Request,
     body: &Value,
 ) -> Result<Admitted, OperationError> {
-    match begin(app, principal, request, body)? {
-        Begun::Done(admitted) => Ok(admitted),
-        Begun::Waiting(waiting) => finish(app, principal, waiting).await,
+    enter(app, principal, &request)?;
+    if request.dry_run {
+        return dry_run(app, principal, &request);
     }
+    let place = app.place(principal, Some(&request.agent))?;
+    finish(app, principal, begin(app, principal, request, body, place)?).await
 }
 
-/// Asks for many, each on its own; the answers come in order. All are handed in before the first is waited for, so that
-/// they share batches.
+/// Asks for many, each on its own; the answers come in order. As many as may wait are handed in before the first is waited
+/// for, so that they share batches.
 pub async fn admit_batch(
     app: &App,
     principal: &Principal,
     requests: Vec<(Request, &Value)>,
 ) -> Vec<Result<Admitted, OperationError>> {
-    let mut begun = Vec::with_capacity(requests.len());
-    for (request, body) in requests {
-        begun.push(begin(app, principal, request, body));
+    let mut answers: Vec<Option<Result<Admitted, OperationError>>> = requests.iter().map(|_| None).collect();
+    let mut waiting = VecDeque::new();
+    for (index, (request, body)) in requests.into_iter().enumerate() {
+        // the first is the request that was let in already
+        let counted = if index == 0 { Ok(()) } else { app.take_request(principal) };
+        let entered = counted.and_then(|()| enter(app, principal, &request));
+        if let Err(error) = entered {
+            answers[index] = Some(Err(error));
+            continue;
+        }
+        if request.dry_run {
+            answers[index] = Some(dry_run(app, principal, &request));
+        } else {
+            let place = loop {
+                if let Ok(place) = app.throttle.place(principal, Some(&request.agent)) {
+                    break Ok(place);
+                }
+                // what was handed in first makes room for what comes behind
+                match waiting.pop_front() {
+                    Some((at, first)) => answers[at] = Some(finish(app, principal, first).await),
+                    None => break app.place(principal, Some(&request.agent)),
+                }
+            };
+            match place.and_then(|place| begin(app, principal, request, body, place)) {
+                Ok(begun) => waiting.push_back((index, begun)),
+                Err(error) => answers[index] = Some(Err(error)),
+            }
+        }
         // judging a thousand takes a while: the worker's other connections do not wait for all of it
         tokio::task::yield_now().await;
     }
-    let mut answers = Vec::with_capacity(begun.len());
-    for one in begun {
-        answers.push(match one {
-            Err(error) => Err(error),
-            Ok(Begun::Done(admitted)) => Ok(admitted),
-            Ok(Begun::Waiting(waiting)) => finish(app, principal, waiting).await,
-        });
+    for (at, one) in waiting {
+        answers[at] = Some(finish(app, principal, one).await);
     }
-    answers
-}
-
-enum Begun {
-    Done(Admitted),
-    Waiting(Box<Waiting>),
+    let lost = || Err(OperationError::Internal("an item of a batch was not answered".to_owned()));
+    answers.into_iter().map(|answer| answer.unwrap_or_else(lost)).collect()
 }
 
 /// Handed in, and not decided yet.
@@ -83,18 +102,28 @@ struct Waiting {
     reply: Reply,
     request: Request,
     body: String,
+    /// Given back when it is answered.
+    _place: Place,
 }
 
-fn begin(app: &App, principal: &Principal, request: Request, body: &Value) -> Result<Begun, OperationError> {
+/// Whether it may be asked at all: by this principal, for this agent, at this rate.
+fn enter(app: &App, principal: &Principal, request: &Request) -> Result<(), OperationError> {
     let operation = if request.dry_run { Operation::DryRun } else { Operation::Admit };
     principal.may_for(operation, &request.agent)?;
-    let body = if request.dry_run { String::new() } else { digest(app, body) };
-    if request.dry_run {
-        return dry_run(app, principal, &request).map(Begun::Done);
-    }
+    app.take_admission(principal, &request.agent)
+}
+
+fn begin(
+    app: &App,
+    principal: &Principal,
+    request: Request,
+    body: &Value,
+    place: Place,
+) -> Result<Box<Waiting>, OperationError> {
+    let body = digest(app, body);
     let admit = judge(app, &request, body.clone())?;
     let reply = hand_in(app, principal, admit);
-    Ok(Begun::Waiting(Box::new(Waiting { reply, request, body })))
+    Ok(Box::new(Waiting { reply, request, body, _place: place }))
 }
 
 /// The digest behind an idempotency key. The lease says who asks and not what: whoever holds the attempt by now hears the
@@ -112,11 +141,12 @@ fn digest(app: &App, body: &Value) -> String {
 }
 
 fn hand_in(app: &App, principal: &Principal, admit: Admit) -> Reply {
-    app.store.submit(Envelope { command: Command::Admit(Box::new(admit)), actor: principal.actor() })
+    let envelope = Envelope { command: Command::Admit(Box::new(admit)), actor: principal.actor() };
+    app.store.submit_until(envelope, principal.wait_until)
 }
 
 async fn finish(app: &App, principal: &Principal, waiting: Box<Waiting>) -> Result<Admitted, OperationError> {
-    let Waiting { mut reply, request, body } = *waiting;
+    let Waiting { mut reply, request, body, _place } = *waiting;
     for again in 0..=JUDGED_AGAIN {
         match durable(reply.await) {
             Ok(answer) => return answered(app, answer),

@@ -5,6 +5,7 @@ use super::error::OperationError;
 use super::policy_room::PolicyRoom;
 use super::roles::Principal;
 use super::schemas::Schemas;
+use super::throttle::{Place, Throttle, Throttled};
 use crate::admission::{Mask, MaskKey};
 use crate::attention::{Classifier, Storms};
 use crate::clock::ClockGuard;
@@ -12,9 +13,11 @@ use crate::decide::{Answer, Command, Envelope, Refusal};
 use crate::runs::Clocks;
 use crate::state::State;
 use crate::store::{CommitFailure, Store};
-use jiff::Timestamp;
+use crate::vocabulary::AgentId;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// A running Tollgate, without its faces.
@@ -42,6 +45,10 @@ pub struct App {
     pub notices: Arc<Notices>,
     /// Failures that come over and over.
     pub storms: Mutex<Storms>,
+    /// How much one agent and one key may ask.
+    pub throttle: Arc<Throttle>,
+    /// How long a request waits to be decided at most.
+    pub deadline: Duration,
     /// What the watcher found last, where it could not be taken.
     pub refused: RwLock<Option<RefusedSet>>,
 }
@@ -64,8 +71,38 @@ pub struct RefusedSet {
 impl App {
     /// Hands a command to the store and waits until it is durable.
     pub async fn commit(&self, principal: &Principal, command: Command) -> Result<Answer, OperationError> {
-        let reply = self.store.submit(Envelope { command, actor: principal.actor() });
-        durable(reply.await)
+        let _place = self.place(principal, None)?;
+        let envelope = Envelope { command, actor: principal.actor() };
+        durable(self.store.submit_until(envelope, principal.wait_until).await)
+    }
+
+    /// One more request of whoever asks, if its key may.
+    pub fn take_request(&self, principal: &Principal) -> Result<(), OperationError> {
+        self.throttle.request(principal, self.monotonic()).map_err(|throttled| self.throttled(throttled))
+    }
+
+    /// One more admission of an agent, if it may.
+    pub(super) fn take_admission(&self, principal: &Principal, agent: &AgentId) -> Result<(), OperationError> {
+        self.throttle.admission(principal, agent, self.monotonic()).map_err(|throttled| self.throttled(throttled))
+    }
+
+    /// A place among what waits to be decided.
+    pub(super) fn place(&self, principal: &Principal, agent: Option<&AgentId>) -> Result<Place, OperationError> {
+        self.throttle.place(principal, agent).map_err(|throttled| {
+            let refused = self.throttle.refused(throttled, principal, agent, self.monotonic());
+            self.throttled(refused)
+        })
+    }
+
+    fn throttled(&self, throttled: Throttled) -> OperationError {
+        let wait = SignedDuration::try_from(throttled.wait).unwrap_or(SignedDuration::MAX);
+        let retry_at = self.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        OperationError::Throttled { throttled, retry_at }
+    }
+
+    /// The monotonic clock, by which rates and deadlines go.
+    pub fn monotonic(&self) -> Duration {
+        self.guard.clock().monotonic()
     }
 
     /// Reads something out of the state.
@@ -93,6 +130,7 @@ impl From<CommitFailure<Refusal>> for OperationError {
         match failure {
             CommitFailure::Refused(refusal) => Self::Refused(refusal),
             CommitFailure::Busy => Self::Busy,
+            CommitFailure::Late => Self::Late,
             CommitFailure::Closing => Self::Stopping,
             CommitFailure::NotDurable(why) => Self::Store(why.to_string()),
             CommitFailure::Unread(why) => Self::NotYet(why.to_string()),

@@ -1,9 +1,11 @@
 //! Why an operation was not carried out. Knows nothing of HTTP; the faces translate it.
 
 use super::roles::Forbidden;
+use super::throttle::Throttled;
 use crate::clock::ClockJumped;
 use crate::decide::Refusal;
 use crate::policy::Problem as PolicyProblem;
+use jiff::Timestamp;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,17 @@ pub enum OperationError {
     /// More waits than is allowed to wait.
     #[error("too much is waiting to be decided")]
     Busy,
+    /// It waited for as long as it may, and was not decided.
+    #[error("it waited too long, and was not decided")]
+    Late,
+    /// It was asked too much: nothing was judged.
+    #[error("{throttled}")]
+    Throttled {
+        /// Whose allowance is spent.
+        throttled: Throttled,
+        /// When asking again makes sense.
+        retry_at: Timestamp,
+    },
     /// What was decided could not be made durable: it counts as not done, until a start that may find it on the disk.
     #[error("the decision could not be made durable, so whether it was taken is unknown: {0}")]
     Store(String),
@@ -59,6 +72,6 @@ pub enum OperationError {
 impl OperationError {
     /// Whether the same may go well a little later.
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Stale | Self::Busy | Self::Store(_) | Self::NotYet(_) | Self::Clock(_))
+        matches!(self, Self::Stale | Self::Busy | Self::Late | Self::Store(_) | Self::NotYet(_) | Self::Clock(_))
     }
 }

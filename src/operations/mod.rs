@@ -18,6 +18,7 @@ mod roles;
 mod runs;
 mod schemas;
 mod secret;
+mod throttle;
 
 pub use admit::{Admitted, admit, admit_batch};
 pub use app::{App, RefusedSet};
@@ -49,3 +50,4 @@ pub use runs::{
 };
 pub use schemas::Schemas;
 pub use secret::{LONGEST_SECRET, SHORTEST_SECRET, Secret, SecretError, sha256};
+pub use throttle::{Allowance, Place, Spent, Throttle, Throttled};

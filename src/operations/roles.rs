@@ -5,6 +5,7 @@
 
 use crate::registry::{Actor, ApiKey, Role};
 use crate::vocabulary::{AgentId, ApiKeyId};
+use std::time::Duration;
 
 use Role::{Auditor, BudgetAdmin, Operator, PolicyAdmin, Runtime};
 
@@ -167,6 +168,9 @@ pub struct Principal {
     pub roles: Vec<Role>,
     /// A runtime's agents; `None` means all.
     pub agents: Option<Vec<AgentId>>,
+    /// Until when it waits for a decision, by the monotonic clock; what is not decided by then is not decided at all.
+    /// `None`: for as long as it takes.
+    pub wait_until: Option<Duration>,
 }
 
 /// Why a principal may not.
@@ -193,13 +197,19 @@ impl Principal {
             name: key.holder.clone(),
             roles: key.roles.clone(),
             agents: key.agents.clone(),
+            wait_until: None,
         }
     }
 
     /// Tollgate itself: expiry, reload, and the command line on a state directory that no daemon has open.
     pub fn tollgate() -> Self {
         let Actor { key, name } = Actor::tollgate();
-        Self { key, name, roles: vec![Role::Admin], agents: None }
+        Self { key, name, roles: vec![Role::Admin], agents: None, wait_until: None }
+    }
+
+    /// The same, waiting until then.
+    pub fn waiting_until(self, until: Duration) -> Self {
+        Self { wait_until: Some(until), ..self }
     }
 
     /// As the audit trail names it.
@@ -242,6 +252,7 @@ mod tests {
             name: "x".to_owned(),
             roles: roles.to_vec(),
             agents: agents.map(|ids| ids.iter().map(|id| AgentId::new(id).unwrap()).collect()),
+            wait_until: None,
         }
     }
 

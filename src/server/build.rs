@@ -15,10 +15,11 @@ use crate::audit::CheckpointFault;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
-use crate::operations::{App, Notices, Schemas, note_not_taken};
+use crate::operations::{App, Notices, Schemas, Throttle, note_not_taken};
 use crate::policy_dir::Watcher;
 use crate::store::Store;
 use crate::store::sled::mask_key::{MASK_KEY_FILE, read_mask_key};
+use crate::store::sled::journal::{Disk, OsDisk};
 use crate::store::sled::{Recovery, Settings, Sled};
 use anyhow::Context as _;
 use parking_lot::{Mutex, RwLock};
@@ -27,6 +28,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -92,6 +94,10 @@ pub struct Assembled {
 
 /// Opens the store, takes in policy and seeds, makes the first key.
 pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
+    assemble_on(options, Box::new(OsDisk)).await
+}
+
+async fn assemble_on(options: &Options, disk: Box<dyn Disk>) -> anyhow::Result<Assembled> {
     let mut settings = Settings::new(&options.state);
     settings.segment_bytes = options.config.store.segment_bytes;
     settings.writer.queue = options.config.store.queue;
@@ -101,7 +107,7 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
     settings.limits.classifier = Arc::clone(&classifier);
     settings.keeping = options.config.keeping();
     settings.scrubbing = options.config.scrubbing();
-    let (store, recovery) = Sled::open(&settings, Arc::clone(&options.clock))
+    let (store, recovery) = Sled::open_on(&settings, Arc::clone(&options.clock), disk)
         .with_context(|| format!("cannot open the state directory {}", options.state.display()))?;
     tell_recovery(&recovery);
     let guard = Arc::clone(store.clock());
@@ -119,6 +125,8 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
         classifier,
         notices,
         storms: Mutex::new(Storms::new(options.config.attention.storms())),
+        throttle: Arc::new(Throttle::new(options.config.allowance())),
+        deadline: Duration::from_millis(options.config.store.deadline_ms),
         refused: RwLock::new(None),
     });
     let tree_hash = match policy::offer(&app, options).await {
@@ -141,7 +149,12 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
 
 /// Puts a daemon together and binds its address. When this returns it answers as soon as it is run.
 pub async fn build(options: Options) -> anyhow::Result<Server> {
-    let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble(&options).await?;
+    build_on(options, Box::new(OsDisk)).await
+}
+
+/// The same, with the journal on another disk: tests bring one that waits or fails.
+pub async fn build_on(options: Options, disk: Box<dyn Disk>) -> anyhow::Result<Server> {
+    let Assembled { app, first_key, seeds, recovery, tree_hash } = assemble_on(&options, disk).await?;
     let rechecking = tokio::task::spawn(recheck::keep_rechecking(Arc::clone(&app)));
     let mut background = vec![
         tokio::task::spawn(notices::keep_telling(Arc::clone(&app))),

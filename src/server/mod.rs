@@ -12,7 +12,7 @@ mod storms;
 mod webhook;
 mod webhook_target;
 
-pub use build::{Assembled, Options, Server, Stop, assemble, build};
+pub use build::{Assembled, Options, Server, Stop, assemble, build, build_on};
 pub use classifier::read_classifier;
 pub use first_key::FirstKey;
 pub use run::{block_on, spawn};

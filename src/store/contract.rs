@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub use super::failure::CommitFailure;
@@ -41,7 +42,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Hands in a command. Commands are decided one after the other, each on all that was decided before it; their
     /// effects become durable, then visible to every read below, and only then is the reply sent. A failure means that
     /// nothing of it happened or ever will. A full queue is `Busy` at once.
-    fn submit(&self, envelope: Envelope) -> Reply;
+    fn submit(&self, envelope: Envelope) -> Reply {
+        self.submit_until(envelope, None)
+    }
+
+    /// The same with a deadline, by the monotonic clock of the store: a command whose turn comes later is not decided, and
+    /// neither is one whose reply nobody waits for any more.
+    fn submit_until(&self, envelope: Envelope, until: Option<Duration>) -> Reply;
 
     /// Decides a command on the state as it stands at `now`, and throws the outcome's effects away: dry runs.
     fn preview(&self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Refusal>;

@@ -11,6 +11,9 @@ pub enum CommitFailure<R> {
     /// The queue is full: ask again in a moment.
     #[error("too many commands are waiting to be written")]
     Busy,
+    /// It waited until its deadline, and was not decided.
+    #[error("it was not decided by its deadline")]
+    Late,
     /// The daemon is going down.
     #[error("the daemon is going down")]
     Closing,
@@ -31,6 +34,7 @@ impl<R> CommitFailure<R> {
     pub fn without_refusal(&self) -> Self {
         match self {
             Self::Busy => Self::Busy,
+            Self::Late => Self::Late,
             Self::Closing => Self::Closing,
             Self::NotDurable(why) => Self::NotDurable(Arc::clone(why)),
             Self::Refused(_) | Self::Unread(_) | Self::Internal => Self::Internal,

@@ -24,6 +24,7 @@ mod http_runs_act;
 mod http_story;
 mod http_stream;
 mod masking;
+mod overload;
 mod recorded_disk;
 mod store_asks;
 mod store_contract;

@@ -71,6 +71,7 @@ impl Core for Counter {
 }
 
 struct Daemon {
+    clock: ManualClock,
     core: Counter,
     queue: Queue<Counter>,
     shared: Arc<Shared>,
@@ -85,9 +86,9 @@ fn daemon_rolling(dir: &Path, disk: &FaultyDisk, settings: Settings, roll_at: u6
     let journal = Journal::open(Arc::new(disk.clone()), dir, &walked, WriterId::from_bytes([1; 16]), roll_at).unwrap();
     let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
     let core = Counter::default();
-    let guard = Arc::new(ClockGuard::new(Arc::new(clock), None));
+    let guard = Arc::new(ClockGuard::new(Arc::new(clock.clone()), None));
     let (queue, shared) = start(core.clone(), journal, guard, settings).unwrap();
-    Daemon { core, queue, shared }
+    Daemon { clock, core, queue, shared }
 }
 
 fn settings(queue: usize, batch: usize) -> Settings {
@@ -179,6 +180,34 @@ fn a_full_queue_says_so_and_closing_drains_it() {
     assert_eq!(sums_answered, [2, 3, 4], "in the order of arrival");
     assert_eq!(sums(dir.path()), [1, 3, 4], "at most two a batch");
     assert_eq!(daemon.queue.submit(Ask::Add(1)).blocking_recv().unwrap(), Err(CommitFailure::Closing));
+}
+
+#[test]
+fn what_is_late_or_nobody_waits_for_is_not_decided() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let daemon = daemon(dir.path(), &disk, settings(16, 2));
+    disk.order(|trouble| trouble.held = true);
+    let first = daemon.queue.submit_until(Ask::Add(1), Some(Duration::ZERO));
+    disk.until_a_flush_waits();
+    let until = |seconds| Some(Duration::from_secs(seconds));
+    let late = daemon.queue.submit_until(Ask::Last(10), until(9));
+    let just = daemon.queue.submit_until(Ask::Add(100), until(10));
+    drop(daemon.queue.submit(Ask::Add(1_000)));
+    let gone_and_late: Vec<_> = (0..5).map(|_| daemon.queue.submit_until(Ask::Add(10_000), until(1))).collect();
+    let patient = daemon.queue.submit(Ask::Add(2));
+    daemon.clock.advance(Duration::from_secs(10));
+    disk.calm();
+    assert_eq!(first.blocking_recv().unwrap(), Ok(1), "its turn came in time");
+    assert_eq!(late.blocking_recv().unwrap(), Err(CommitFailure::Late));
+    assert_eq!(just.blocking_recv().unwrap(), Ok(101));
+    for reply in gone_and_late {
+        assert_eq!(reply.blocking_recv().unwrap(), Err(CommitFailure::Late));
+    }
+    assert_eq!(patient.blocking_recv().unwrap(), Ok(103));
+    assert_eq!(daemon.queue.depth(), 0);
+    daemon.queue.close();
+    assert_eq!(sums(dir.path()), [1, 103], "one batch of two: the others take no room in it");
 }
 
 #[test]

@@ -293,7 +293,7 @@ fn hand_in(app: &App, principal: &Principal, item: &BulkItem, act: &BulkAct) -> 
             })
         }
     };
-    Ok(app.store.submit(Envelope { command, actor: principal.actor() }))
+    Ok(app.store.submit_until(Envelope { command, actor: principal.actor() }, principal.wait_until))
 }
 
 fn known(app: &App, id: &ItemId) -> Result<Arc<Item>, OperationError> {

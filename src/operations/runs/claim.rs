@@ -113,7 +113,9 @@ async fn ask(
         sha256: token.sha256(),
         lease_s: asked.lease_s,
     };
-    match commit(app, principal, RunCommand::Claim(command)).await? {
+    // each try of a long wait is decided soon or not at all
+    let principal = principal.clone().waiting_until(app.monotonic() + app.deadline);
+    match commit(app, &principal, RunCommand::Claim(command)).await? {
         RunAnswer::Claimed(Some(run)) => handed_over(app, run, token).map(Some),
         RunAnswer::Claimed(None) => Ok(None),
         other => Err(unexpected(&other)),

@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The embedded store.
 pub struct Sled(Parts);
@@ -81,7 +82,7 @@ impl Sled {
 }
 
 impl Store for Sled {
-    fn submit(&self, envelope: Envelope) -> Reply {
+    fn submit_until(&self, envelope: Envelope, until: Option<Duration>) -> Reply {
         let full = matches!(envelope.command, Command::Admit(_)) && self.0.history.keys.len() >= self.0.most_keys;
         if full || self.0.history.lags_too_far() {
             let why = self.0.history.failure().map_or(CommitFailure::Busy, CommitFailure::NotDurable);
@@ -90,7 +91,7 @@ impl Store for Sled {
             let _ = reply.send(Err(why));
             return receiver;
         }
-        self.0.queue.submit(envelope)
+        self.0.queue.submit_until(envelope, until)
     }
 
     fn preview(&self, envelope: &Envelope, now: Timestamp) -> Result<Answer, Refusal> {

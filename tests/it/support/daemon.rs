@@ -1,6 +1,7 @@
 //! A daemon on a fresh state directory. It runs on a thread of its own and is drained when it is dropped.
 
 use super::caller::Caller;
+use crate::faulty_disk::FaultyDisk;
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tollgate::clock::{Clock as _, ManualClock, SystemClock};
 use tollgate::config::Config;
-use tollgate::server::{Options, Stop, build};
+use tollgate::server::{Options, Stop, build_on};
 use tollgate::store::sled::lock::Lock;
 
 /// The first admin's key.
@@ -21,6 +22,7 @@ pub(crate) struct Setup {
     config: Config,
     dir: tempfile::TempDir,
     clock: ManualClock,
+    disk: FaultyDisk,
 }
 
 /// A running daemon.
@@ -41,6 +43,7 @@ impl Setup {
             config: Config::default(),
             dir: tempfile::tempdir().unwrap(),
             clock: ManualClock::new("2026-11-23T17:00:00Z".parse().unwrap()),
+            disk: FaultyDisk::default(),
         };
         setup
             .file("policies/base.rego", "package tollgate.base\n\nimport rego.v1\n")
@@ -96,11 +99,11 @@ fn run(setup: Setup) -> Daemon {
         show_key: false,
         clock: Arc::new(setup.clock.clone()),
     };
-    let state = options.state.clone();
+    let (state, disk) = (options.state.clone(), Box::new(setup.disk.clone()));
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let app = actix_web::rt::System::new().block_on(async move {
-            let server = build(options).await.unwrap();
+            let server = build_on(options, disk).await.unwrap();
             let app = Arc::downgrade(server.app());
             sender.send((server.address(), server.stop_handle())).unwrap();
             server.run().await.unwrap();
@@ -152,6 +155,11 @@ impl Daemon {
     /// The time that it goes by.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall()
+    }
+
+    /// The disk of its journal.
+    pub(crate) fn disk(&self) -> &FaultyDisk {
+        &self.setup.as_ref().unwrap().disk
     }
 
     /// Its directories.

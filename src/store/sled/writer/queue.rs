@@ -22,6 +22,8 @@ pub(super) struct Job<C: Core> {
     pub(super) reply: oneshot::Sender<Outcome<C::Answer, C::Refusal>>,
     /// The monotonic clock when it was queued.
     pub(super) queued: Duration,
+    /// The monotonic clock after which it is not decided any more.
+    pub(super) until: Option<Duration>,
 }
 
 /// Where commands are handed in, from any thread.
@@ -50,8 +52,13 @@ impl<C: Core> Queue<C> {
 
     /// Hands a command in. The reply of one that finds the queue full, or closed, is there at once.
     pub fn submit(&self, command: C::Command) -> Reply<C::Answer, C::Refusal> {
+        self.submit_until(command, None)
+    }
+
+    /// The same for a command that is not decided any more when its turn comes after `until`, on the monotonic clock.
+    pub fn submit_until(&self, command: C::Command, until: Option<Duration>) -> Reply<C::Answer, C::Refusal> {
         let (reply, receiver) = oneshot::channel();
-        let job = Job { command, reply, queued: self.clock.monotonic() };
+        let job = Job { command, reply, queued: self.clock.monotonic(), until };
         self.depth.fetch_add(1, Ordering::Relaxed);
         let turned_away = match &*self.sender.read() {
             None => Some((job, CommitFailure::Closing)),

@@ -228,16 +228,22 @@ impl<C: Core> Writer<C> {
     }
 
     fn take_batch(&mut self, first: Job<C>) {
+        let now = self.clock.clock().monotonic();
         let mut next = Some(first);
+        let mut taken = 0;
         while let Some(job) = next.take() {
-            let last = self.core.ends_batch(&job.command);
-            self.commands.push(job.command);
-            self.waiting.push(Waiting { reply: job.reply, queued: job.queued });
+            taken += 1;
+            let mut last = false;
+            if let Some(job) = still_wanted(job, now) {
+                last = self.core.ends_batch(&job.command);
+                self.commands.push(job.command);
+                self.waiting.push(Waiting { reply: job.reply, queued: job.queued });
+            }
             if !last && self.commands.len() < self.settings.batch {
                 next = self.receiver.try_recv().ok();
             }
         }
-        let depth = self.depth.fetch_sub(self.commands.len(), Ordering::Relaxed) - self.commands.len();
+        let depth = self.depth.fetch_sub(taken, Ordering::Relaxed) - taken;
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         {
             metrics::gauge!("tollgate_commit_queue_depth").set(depth as f64);
@@ -339,6 +345,22 @@ impl<C: Core> Writer<C> {
             let _ = job.reply.send(Err(CommitFailure::NotDurable(Arc::clone(&why))));
         }
     }
+}
+
+/// The job, unless it waited beyond its deadline or nobody waits for it any more: what nobody would hear is not decided, so
+/// no hold is placed that nobody knows of.
+fn still_wanted<C: Core>(job: Job<C>, now: Duration) -> Option<Job<C>> {
+    if job.until.is_some_and(|until| until < now) {
+        metrics::counter!("tollgate_commit_dropped_total", "why" => "late").increment(1);
+        // who is gone as well does not hear it
+        let _ = job.reply.send(Err(CommitFailure::Late));
+        return None;
+    }
+    if job.reply.is_closed() {
+        metrics::counter!("tollgate_commit_dropped_total", "why" => "gone").increment(1);
+        return None;
+    }
+    Some(job)
 }
 
 /// A batch's time as the record carries it. Times beyond the year 2262 do not fit, and stay at the end.
