@@ -1,8 +1,9 @@
 //! Strict JSON: what a request body must be before anybody looks at its fields.
 //!
 //! Stricter than `serde_json::Value` by itself, which keeps the last of two equal keys: `{"amount": "1", "amount": "9"}`
-//! would be judged as one thing and logged by a proxy as another.
+//! would be judged as one thing and logged by a proxy as another, and rounds numbers that it cannot hold.
 
+use super::numbers::first_rounded;
 use super::problem::{Problem, ProblemCode};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -21,10 +22,16 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::new(ProblemCode::MalformedJson, "the body is empty"));
     }
-    let mut place = Place { path: Vec::new(), fault: None };
+    let mut place = Place { path: Vec::new(), fault: None, floats: false };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Node { place: &mut place }.deserialize(&mut deserializer).map_err(|error| refusal(&place, &error))?;
     deserializer.end().map_err(|error| refusal(&place, &error))?;
+    if place.floats
+        && let Some(pointer) = first_rounded(bytes)
+    {
+        let message = "must fit 64 bits, or be a fraction of at most 17 digits that a 64-bit float keeps: send it as a text";
+        return Err(Problem::at(ProblemCode::InvalidRequest, pointer, message));
+    }
     Ok(value)
 }
 
@@ -47,6 +54,8 @@ enum Fault {
 struct Place {
     path: Vec<Segment>,
     fault: Option<Fault>,
+    /// Whether a number was read that is no integer of 64 bits.
+    floats: bool,
 }
 
 impl Place {
@@ -108,6 +117,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        self.place.floats = true;
         Ok(value.into())
     }
 
@@ -186,6 +196,8 @@ mod tests {
             (b"{\"a\": tru}", "malformed_json", "/a"),
             (b"{\"a\": [0, 1e400]}", "malformed_json", "/a/1"),
             (b"{\"a\": NaN}", "malformed_json", "/a"),
+            (b"{\"a\": [1.5, {\"b\": 18446744073709551616}]}", "invalid_request", "/a/1/b"),
+            (b"[-9223372036854775809]", "invalid_request", "/0"),
             (b"{\"a/b\": {\"x\": 1, \"x\": 2}}", "malformed_json", "/a~1b/x"),
             (b"{\"a\": \"\\ud800\"}", "malformed_json", "/a"),
             (b"{\"a\": \"\xff\"}", "malformed_json", ""),

@@ -1,7 +1,7 @@
 //! The HTTP face: parses and authenticates requests, calls `operations`, and writes answers. It decides nothing.
 //!
 //! Reading order: `serve` (binds and runs), `routes` (the table of routes and their handlers), `edge` (what happens around
-//! each), `extract`, `json`, `read` and `check` (how a body becomes values), `problem` (how an error is told).
+//! each), `extract`, `json`, `numbers`, `read` and `check` (how a body becomes values), `problem` (how an error is told).
 
 pub mod caller;
 pub mod check;
@@ -11,6 +11,7 @@ pub mod edge;
 pub mod extract;
 pub mod json;
 pub mod metrics;
+mod numbers;
 pub mod openapi;
 pub mod problem;
 pub mod read;
