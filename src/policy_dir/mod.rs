@@ -5,6 +5,7 @@
 
 mod read;
 mod watch;
+mod watched;
 
 pub use read::{ReadTreeError, TreeReader, read_tree};
 pub use watch::{Watcher, watch};

@@ -4,8 +4,8 @@
 //! a `git pull` is never taken for a policy set.
 
 use super::read::{ReadTreeError, TreeReader};
+use super::watched::Watched;
 use crate::policy::Tree;
-use notify::{RecursiveMode, Watcher as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -37,24 +37,24 @@ pub fn watch(
     policies: &Path,
     data: &Path,
     last: String,
+    changed: impl FnMut(Result<Tree, ReadTreeError>) + Send + 'static,
+) -> Result<Watcher, notify::Error> {
+    watch_and_look(policies, data, last, AT_LEAST_EVERY, changed)
+}
+
+/// The same, reading the tree at least so often without any event.
+fn watch_and_look(
+    policies: &Path,
+    data: &Path,
+    last: String,
+    at_least_every: Duration,
     mut changed: impl FnMut(Result<Tree, ReadTreeError>) + Send + 'static,
 ) -> Result<Watcher, notify::Error> {
     let (sender, signals) = channel();
     let events = sender.clone();
-    let mut notifier = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
-        // our own reading is an event too, of a kind that changes nothing
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            let _ = events.send(Signal::Changed);
-        }
-    })?;
-    notifier.watch(policies, RecursiveMode::Recursive)?;
-    // a directory that comes later is seen by the regular reading
-    if data.exists() {
-        notifier.watch(data, RecursiveMode::Recursive)?;
-    }
-    let mut settled = Settled { reader: TreeReader::new(policies, data), last: Ok(last) };
+    let watched = Watched::new(policies, data, move || drop(events.send(Signal::Changed)))?;
+    let mut settled = Settled { reader: TreeReader::new(policies, data), watched, last: Ok(last) };
     let thread = std::thread::Builder::new().name("policy-watch".to_owned()).spawn(move || {
-        let _notifier = notifier;
         // once at the beginning, so that the first change finds all else read
         loop {
             match settled.read(&signals) {
@@ -62,7 +62,7 @@ pub fn watch(
                 ControlFlow::Continue(None) => {}
                 ControlFlow::Break(()) => break,
             }
-            match signals.recv_timeout(AT_LEAST_EVERY) {
+            match signals.recv_timeout(at_least_every) {
                 Ok(Signal::Changed) => {}
                 Err(RecvTimeoutError::Timeout) => settled.reader.trust_nothing(),
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -74,6 +74,7 @@ pub fn watch(
 
 struct Settled {
     reader: TreeReader,
+    watched: Watched,
     /// The hash, or the text of the error, that was reported last.
     last: Result<String, String>,
 }
@@ -91,6 +92,8 @@ impl Settled {
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            // first, so that nothing that comes after the reading is missed; what cannot be watched cannot be read either
+            let _ = self.watched.follow();
             let tree = self.reader.read();
             let now = tree.as_ref().map(Tree::hash).map_err(ToString::to_string);
             if now == self.last {
@@ -123,6 +126,79 @@ mod tests {
         let path = root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    /// What is told of a tree that is never read without an event.
+    fn told(policies: &Path, data: &Path) -> (Watcher, Receiver<Vec<String>>) {
+        let first = read_tree(policies, data).unwrap().hash();
+        let (sender, told) = channel();
+        let hour = Duration::from_secs(3_600);
+        let watcher = watch_and_look(policies, data, first, hour, move |news| {
+            let _ = sender.send(news.map_or_else(|_| Vec::new(), |tree| tree.files.values().map(|text| text.as_str().to_owned()).collect()));
+        });
+        (watcher.unwrap(), told)
+    }
+
+    fn next(told: &Receiver<Vec<String>>) -> Vec<String> {
+        told.recv_timeout(Duration::from_secs(30)).unwrap()
+    }
+
+    /// Lets a link point elsewhere, at once, as deployments do.
+    fn swap(link: &Path, target: &str) {
+        let fresh = link.with_file_name("being-made");
+        std::os::unix::fs::symlink(target, &fresh).unwrap();
+        std::fs::rename(fresh, link).unwrap();
+    }
+
+    #[test]
+    fn a_link_that_is_swapped_is_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        for release in ["one", "two", "three"] {
+            write(root.path(), &format!("releases/{release}/tree/policies/base.rego"), release);
+        }
+        swap(&at("live"), "releases/one");
+        swap(&at("current"), "live");
+        let (watcher, told) = told(&at("current/tree/policies"), &at("current/tree/data"));
+        // a link behind a link, then the first one
+        swap(&at("live"), "releases/two");
+        assert_eq!(next(&told), ["two"]);
+        swap(&at("current"), "releases/three");
+        assert_eq!(next(&told), ["three"]);
+        // what is there now is watched, and data that comes later is seen
+        write(root.path(), "releases/three/tree/policies/base.rego", "changed");
+        assert_eq!(next(&told), ["changed"]);
+        write(root.path(), "releases/three/tree/data/x.json", "data");
+        assert_eq!(next(&told), ["data", "changed"]);
+        // and the old ones are not
+        write(root.path(), "releases/one/tree/policies/base.rego", "nobody looks");
+        swap(&at("current"), "releases/two");
+        assert_eq!(next(&told), ["two"]);
+        drop(watcher);
+    }
+
+    #[test]
+    fn a_mounted_config_map_and_a_directory_in_anothers_place() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        for version in ["..v1", "..v2"] {
+            write(root.path(), &format!("mount/{version}/base.rego"), version);
+            write(root.path(), &format!("mount/{version}/agents/a.rego"), version);
+        }
+        swap(&at("mount/..data"), "..v1");
+        for name in ["base.rego", "agents"] {
+            std::os::unix::fs::symlink(format!("..data/{name}"), at("mount").join(name)).unwrap();
+        }
+        let (watcher, told) = told(&at("mount"), &at("data"));
+        swap(&at("mount/..data"), "..v2");
+        assert_eq!(next(&told), ["..v2", "..v2"]);
+        write(root.path(), "fresh/base.rego", "fresh");
+        std::fs::rename(at("mount"), at("old")).unwrap();
+        std::fs::rename(at("fresh"), at("mount")).unwrap();
+        // between the two there was nothing to read, which may be told first
+        let news = next(&told);
+        assert_eq!(if news.is_empty() { next(&told) } else { news }, ["fresh"]);
+        drop(watcher);
     }
 
     #[test]
