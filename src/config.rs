@@ -214,6 +214,10 @@ impl Config {
         }
         anyhow::ensure!(self.store.queue > 0 && self.store.max_batch > 0, "store: queue and max_batch must be above 0");
         anyhow::ensure!(self.store.deadline_ms > 0, "store.deadline_ms must be above 0");
+        anyhow::ensure!(
+            self.http.max_bodies_bytes >= self.http.max_batch_body_bytes.max(self.http.max_body_bytes),
+            "http.max_bodies_bytes must be as large as the largest body"
+        );
         let percent = 1..=100;
         anyhow::ensure!(
             percent.contains(&self.rate.agent_queue_percent) && percent.contains(&self.rate.key_queue_percent),
@@ -314,6 +318,7 @@ mod tests {
             ("[store]\nmax_batch = 100000\n", "max_batch"),
             ("[store]\ndeadline_ms = 0\n", "deadline_ms"),
             ("[rate]\nagent_queue_percent = 101\n", "agent_queue_percent"),
+            ("[http]\nmax_bodies_bytes = 1000000\n", "max_bodies_bytes"),
             ("[rate]\nper_agent = 1\n", "per_agent"),
             ("[attention]\nstorm_within_s = 0\n", "storm_within_s"),
         ] {

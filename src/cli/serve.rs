@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::server::{FirstKey, Options, Stop, block_on, build, spawn};
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub struct ServeArgs {
 
 /// Serves until it is told to stop.
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    take_all_files();
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let options = Options {
         listen: args.listen.clone(),
@@ -52,6 +54,14 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         tracing::info!("stopped");
         Ok(0)
     })
+}
+
+/// Every connection is an open file, and most systems let a process have a thousand until it asks for those that it may have.
+fn take_all_files() {
+    let files = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }) {
+        tracing::warn!(%error, "no more files than before may be open at once");
+    }
 }
 
 fn say(args: &ServeArgs, server: &crate::server::Server, out: &mut dyn Write) -> anyhow::Result<()> {

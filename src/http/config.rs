@@ -1,6 +1,7 @@
 //! How the HTTP face is set up: the `[http]` part of the configuration file.
 
 use serde::Deserialize;
+use std::time::Duration;
 
 /// Bounds and names of the HTTP face.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -16,13 +17,17 @@ pub struct HttpConfig {
     pub header_timeout_ms: u64,
     /// How long a client may take to send its body, in milliseconds.
     pub body_timeout_ms: u64,
+    /// How long a client may leave what it was answered unread, in milliseconds.
+    pub reader_timeout_ms: u64,
+    /// The memory that bodies share while they are read and answered, in bytes; the first 16 KiB of each are free.
+    pub max_bodies_bytes: usize,
     /// How long an idle connection stays open, in seconds.
     pub keep_alive_s: u64,
     /// How long a stopping daemon waits for requests that it has begun to answer, in seconds.
     pub shutdown_timeout_s: u64,
     /// Threads that parse, judge and answer; 0 means one per core.
     pub workers: usize,
-    /// Open connections per worker; those above wait in the kernel's queue.
+    /// Open connections per worker, or as many as the process may have files for; those above wait in the kernel's queue.
     pub max_connections_per_worker: usize,
     /// `/metrics` answers without a key. Without this it does so only for a daemon that listens on loopback.
     pub public_metrics: bool,
@@ -36,6 +41,8 @@ impl Default for HttpConfig {
             max_batch_body_bytes: 16 * 1024 * 1024,
             header_timeout_ms: 5_000,
             body_timeout_ms: 10_000,
+            reader_timeout_ms: 30_000,
+            max_bodies_bytes: 64 * 1024 * 1024,
             keep_alive_s: 75,
             shutdown_timeout_s: 30,
             workers: 0,
@@ -46,6 +53,13 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
+    /// How long a connection may be quiet while no request of it is answered: for as long as it may be idle, and then for as
+    /// long as a head may take to come or an answer to be read.
+    pub fn longest_quiet(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_s)
+            + Duration::from_millis(self.header_timeout_ms.max(self.reader_timeout_ms))
+    }
+
     /// Whether requests may call this daemon so. A name that a hostile page has pointed at us (DNS rebinding) is none of
     /// ours; a bare address cannot be pointed anywhere, so all of them may.
     pub fn allows_host(&self, host: &str) -> bool {

@@ -1,7 +1,9 @@
 //! What happens to every request, around its handler: a request id, the check of `Host`, one structured log line, security
 //! headers, and every error, whoever made it, written as a problem document.
 
+use super::bodies::Bodies;
 use super::config::HttpConfig;
+use super::connections::{Busy, Connections};
 use super::problem::{Problem, ProblemCode};
 use crate::clock::Clock;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -23,13 +25,19 @@ pub struct Edge {
     pub config: HttpConfig,
     /// For how long a request took.
     pub clock: Arc<dyn Clock>,
+    /// The memory that bodies share.
+    pub bodies: Arc<Bodies>,
+    /// What is open.
+    pub connections: Arc<Connections>,
     ids: RequestIds,
 }
 
 impl Edge {
     /// An edge with ids of its own.
     pub fn new(config: HttpConfig, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock, ids: RequestIds::new() }
+        let bodies = Arc::new(Bodies::new(config.max_bodies_bytes));
+        let connections = Arc::new(Connections::new(Arc::clone(&clock), config.longest_quiet()));
+        Self { config, clock, bodies, connections, ids: RequestIds::new() }
     }
 }
 
@@ -89,6 +97,7 @@ pub async fn edge<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = edge.clock.monotonic();
+    let _busy = Busy::of(request.request());
     let request_id = request_id(&edge, request.headers());
     request.extensions_mut().insert(Facts { request_id: request_id.clone(), ..Facts::default() });
 

@@ -1,5 +1,6 @@
 //! What handlers take: a body of JSON, the query, and the conditions of a change.
 
+use super::bodies::{Room, collect, too_large};
 use super::edge::Edge;
 use super::json;
 use super::problem::{FieldError, Problem, ProblemCode};
@@ -27,6 +28,8 @@ pub struct Body<T> {
     pub wire: T,
     /// As the JSON that it was, for the hash behind an idempotency key.
     pub json: Value,
+    /// The memory that it takes.
+    _room: Room,
 }
 
 impl<T: RequestBody> FromRequest for Body<T> {
@@ -39,25 +42,22 @@ impl<T: RequestBody> FromRequest for Body<T> {
         let bounds = request.app_data::<web::ThinData<Arc<Edge>>>().map(|edge| {
             let config = &edge.config;
             let limit = if T::BATCH { config.max_batch_body_bytes } else { config.max_body_bytes };
-            (limit, Duration::from_millis(config.body_timeout_ms))
+            (limit, Duration::from_millis(config.body_timeout_ms), Room::new(&edge.bodies))
         });
         let bytes = web::Payload::from_request(request, payload).into_inner();
         Box::pin(async move {
             declared?;
-            let (limit, timeout) = bounds.ok_or_else(|| Problem::new(ProblemCode::Internal, "no bounds are set"))?;
-            let too_large =
-                || Problem::at(ProblemCode::PayloadTooLarge, "", format!("must be at most {limit} bytes long"));
+            let (limit, timeout, mut room) =
+                bounds.ok_or_else(|| Problem::new(ProblemCode::Internal, "no bounds are set"))?;
             if length.is_some_and(|length| length > limit as u64) {
-                return Err(too_large());
+                return Err(too_large(limit));
             }
             let bytes = bytes.map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body cannot be read"))?;
-            let bytes = tokio::time::timeout(timeout, bytes.to_bytes_limited(limit))
+            let bytes = tokio::time::timeout(timeout, collect(bytes, limit, &mut room))
                 .await
-                .map_err(|_| Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"))?
-                .map_err(|_| too_large())?
-                .map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body ends too early"))?;
+                .map_err(|_| Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"))??;
             let json = json::parse(&bytes)?;
-            Ok(Self { wire: read(&json, "")?, json })
+            Ok(Self { wire: read(&json, "")?, json, _room: room })
         })
     }
 }

@@ -29,7 +29,8 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     if place.floats
         && let Some(pointer) = first_rounded(bytes)
     {
-        let message = "must fit 64 bits, or be a fraction of at most 17 digits that a 64-bit float keeps: send it as a text";
+        let message =
+            "must fit 64 bits, or be a fraction of at most 17 digits that a 64-bit float keeps: send it as a text";
         return Err(Problem::at(ProblemCode::InvalidRequest, pointer, message));
     }
     Ok(value)

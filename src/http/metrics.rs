@@ -4,15 +4,16 @@
 //! caller can make more of; budgets are the admin's own and have one series each.
 
 use super::caller::{Caller, Gate};
+use super::edge::Edge;
 use super::problem::Problem;
 use crate::budget::{BudgetView, view};
 use crate::operations::{App, Operation, OperationError};
 use crate::vocabulary::{Balance, BudgetId};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -53,6 +54,7 @@ fn describe() {
     describe_counter!("tollgate_journal_bytes_total", "Bytes appended to the journal");
     describe_counter!("tollgate_journal_failures_total", "Batches that could not be made durable");
     describe_counter!("tollgate_commit_dropped_total", "Commands that nobody waited for any more, not decided");
+    describe_counter!("tollgate_http_stalled_total", "Connections closed because the client neither asked nor read");
     describe_counter!("tollgate_throttled_total", "Requests refused before they were judged, by the allowance spent");
     describe_gauge!("tollgate_commit_queue_depth", "Commands that waited when the last batch began");
     describe_histogram!("tollgate_policy_seconds", "Evaluating the layers of one admission");
@@ -89,6 +91,9 @@ pub async fn read_metrics(
         caller?.0.may(Operation::ReadMetrics).map_err(|error| Problem::from(OperationError::Forbidden(error)))?;
     }
     let mut text = install().map(PrometheusHandle::render).unwrap_or_default();
+    if let Some(edge) = request.app_data::<web::ThinData<Arc<Edge>>>() {
+        gauge(&mut text, "tollgate_http_connections", "Open connections", edge.connections.count() as u64);
+    }
     state(&gate, &mut text);
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
@@ -119,9 +124,13 @@ fn state(app: &App, text: &mut String) {
         ("tollgate_attention_storm", "Storms under way: a failure that comes over and over", storms as u64),
         ("tollgate_clock_jumped", "1 where the wall clock is not trusted", u64::from(app.guard.now().is_err())),
     ] {
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+        gauge(text, name, help, value);
     }
     budgets(app, text);
+}
+
+fn gauge(text: &mut String, name: &str, help: &str, value: u64) {
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
 }
 
 fn budgets(app: &App, text: &mut String) {

@@ -3,9 +3,11 @@
 //! Reading order: `serve` (binds and runs), `routes` (the table of routes and their handlers), `edge` (what happens around
 //! each), `extract`, `json`, `numbers`, `read` and `check` (how a body becomes values), `problem` (how an error is told).
 
+pub mod bodies;
 pub mod caller;
 pub mod check;
 pub mod config;
+pub mod connections;
 pub mod docs;
 pub mod edge;
 pub mod extract;

@@ -47,8 +47,13 @@ pub(super) fn first_rounded(bytes: &[u8]) -> Option<String> {
 /// What the scanner is in, and where in it.
 enum Inside<'a> {
     /// The key of the value that comes next or is being read, with its quotation marks.
-    Object { key: &'a [u8], named: bool },
-    List { index: usize },
+    Object {
+        key: &'a [u8],
+        named: bool,
+    },
+    List {
+        index: usize,
+    },
 }
 
 impl Inside<'_> {
@@ -138,7 +143,10 @@ mod tests {
     #[test]
     fn where_it_is() {
         for (text, at) in [
-            (r#"{"a": [1, {"b\n": "18446744073709551616", "c/d~": [[], 18446744073709551616]}]}"#, Some("/a/1/c~1d~0/1")),
+            (
+                r#"{"a": [1, {"b\n": "18446744073709551616", "c/d~": [[], 18446744073709551616]}]}"#,
+                Some("/a/1/c~1d~0/1"),
+            ),
             (r#"{"a\"]": {"x": 1}, "b": 1e-400}"#, Some("/b")),
             (r#"{"1e-400": "1e-400", "\\": "\\\"1e-400"}"#, None),
             ("18446744073709551616", Some("")),

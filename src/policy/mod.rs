@@ -26,9 +26,9 @@ mod limits;
 mod lint;
 mod outline;
 mod output;
-mod parallel;
 #[cfg(test)]
 mod output_tests;
+mod parallel;
 mod problem;
 mod refusals;
 #[cfg(test)]

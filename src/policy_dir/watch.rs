@@ -134,7 +134,11 @@ mod tests {
         let (sender, told) = channel();
         let hour = Duration::from_secs(3_600);
         let watcher = watch_and_look(policies, data, first, hour, move |news| {
-            let _ = sender.send(news.map_or_else(|_| Vec::new(), |tree| tree.files.values().map(|text| text.as_str().to_owned()).collect()));
+            let _ =
+                sender.send(news.map_or_else(
+                    |_| Vec::new(),
+                    |tree| tree.files.values().map(|text| String::from(&**text)).collect(),
+                ));
         });
         (watcher.unwrap(), told)
     }

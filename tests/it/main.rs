@@ -15,6 +15,7 @@ mod attention_webhook;
 mod cli_walk;
 mod faults;
 mod faulty_disk;
+mod fuzz_routes;
 mod http_attention;
 mod http_examples;
 mod http_face;

@@ -2,6 +2,8 @@
 //! The format is the WHATWG's (HTML, section 9.2, server-sent events).
 
 use super::super::caller::{Caller, Gate};
+use super::super::connections::Busy;
+use super::super::edge::Edge;
 use super::super::extract::Query;
 use super::super::problem::Problem;
 use super::super::wire::stream::{StreamQuery, reload, written};
@@ -9,9 +11,10 @@ use crate::operations::{self, Watching};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -39,7 +42,10 @@ pub async fn read_stream(
     let (filter, last) = query.0.asked(seen)?;
     let watching = operations::watch(&gate, &caller.0, filter, last)?;
     let (sender, receiver) = mpsc::channel(WAITING);
-    actix_web::rt::spawn(write(watching, sender));
+    let edge = request.app_data::<web::ThinData<Arc<Edge>>>();
+    let longest = edge.map_or(ALIVE, |edge| Duration::from_millis(edge.config.reader_timeout_ms));
+    let reader = Reader { sender, longest, busy: Busy::of(&request) };
+    actix_web::rt::spawn(write(watching, reader));
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -48,14 +54,14 @@ pub async fn read_stream(
 }
 
 /// Writes until the reader is gone or the daemon stops.
-async fn write(mut watching: Watching, sender: mpsc::Sender<Bytes>) {
+async fn write(mut watching: Watching, reader: Reader) {
     let mut first = vec![Bytes::from_static(b": tollgate\n\n")];
     if watching.missed {
         first.push(reload());
     }
     first.extend(watching.backlog.drain(..).map(|notice| written(&notice)));
     for bytes in first {
-        if sender.send(bytes).await.is_err() {
+        if !reader.takes(bytes).await {
             return;
         }
     }
@@ -70,10 +76,31 @@ async fn write(mut watching: Watching, sender: mpsc::Sender<Bytes>) {
             },
             _ = alive.tick() => Bytes::from_static(b":\n\n"),
             _ = watching.closed.wait_for(|closed| *closed) => return,
-            () = sender.closed() => return,
+            () = reader.sender.closed() => return,
         };
-        if sender.send(bytes).await.is_err() {
+        if !reader.takes(bytes).await {
             return;
+        }
+    }
+}
+
+/// Who reads.
+struct Reader {
+    sender: mpsc::Sender<Bytes>,
+    /// How long what waits may wait.
+    longest: Duration,
+    busy: Option<Busy>,
+}
+
+impl Reader {
+    /// Whether it took something. One that reads nothing for too long is let go of; it may come back.
+    async fn takes(&self, bytes: Bytes) -> bool {
+        match tokio::time::timeout(self.longest, self.sender.send(bytes)).await {
+            Ok(sent) => sent.is_ok(),
+            Err(_) => {
+                self.busy.iter().for_each(Busy::close);
+                false
+            }
         }
     }
 }

@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn a_route_lets_in_who_may_do_one_of_its_operations() {
         let entering = |role: Role, method: &str, path: &str| {
-            let principal = Principal { key: None, name: "x".to_owned(), roles: vec![role], agents: None, wait_until: None };
+            let principal =
+                Principal { key: None, name: "x".to_owned(), roles: vec![role], agents: None, wait_until: None };
             may_enter(&principal, method, path).is_ok()
         };
         for (role, method, path, enters) in [

@@ -8,6 +8,7 @@
     reason = "what fails here fails its test, and a seed is told of"
 )]
 
+mod clients;
 mod disk;
 mod kill;
 mod kill_runs;

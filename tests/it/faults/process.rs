@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 const BIN: &str = env!("CARGO_BIN_EXE_tollgate");
-const ADMIN_KEY: &str = "an-admin-key-of-the-faults-0123456789";
+pub(super) const ADMIN_KEY: &str = "an-admin-key-of-the-faults-0123456789";
 
 /// Directories that outlive the daemons that use them.
 pub(super) struct Site {
@@ -62,8 +62,26 @@ impl Site {
 
     /// Starts a daemon here, and returns when it listens.
     pub(super) fn start(&self) -> Process {
+        self.spawn(self.command())
+    }
+
+    /// Starts one that may have so many files open.
+    pub(super) fn start_with_files(&self, files: u32) -> Process {
+        let daemon = self.command();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$@\"")).arg("sh").arg(daemon.get_program());
+        shell.args(daemon.get_args()).stdin(Stdio::null());
+        for (name, value) in daemon.get_envs() {
+            if let Some(value) = value {
+                shell.env(name, value);
+            }
+        }
+        self.spawn(shell)
+    }
+
+    fn spawn(&self, mut command: Command) -> Process {
         let log = std::fs::File::options().create(true).append(true).open(self.path("stderr.log")).unwrap();
-        let mut child = self.command().stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}", self.log()));
@@ -98,6 +116,18 @@ impl Process {
     /// The first admin.
     pub(super) fn admin(&self) -> Caller {
         Caller::new(&self.url, Some(ADMIN_KEY))
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// The memory that it has in use, in MiB.
+    pub(super) fn memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
     }
 
     /// `kill -9`.

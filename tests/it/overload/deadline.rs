@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Sends an admission that waits behind a flush.
-fn ask(daemon: &Daemon, key: &str, headers: &'static [(&'static str, &'static str)]) -> std::thread::JoinHandle<Answer> {
+fn ask(
+    daemon: &Daemon,
+    key: &str,
+    headers: &'static [(&'static str, &'static str)],
+) -> std::thread::JoinHandle<Answer> {
     let (caller, body) = (daemon.admin(), example(key, "0.10").to_string());
     std::thread::spawn(move || {
         let headers = [&[("content-type", "application/json")], headers].concat();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
 
+mod clients;
 mod deadline;
 mod fair;
 mod rate;

@@ -1,0 +1,95 @@
+//! Thousands of bad clients at once, against the real binary: others are answered, memory and files stay bounded, and those
+//! that stall are closed. How many is bounded by the files that this process may open.
+
+use super::process::{ADMIN_KEY, Process, Site};
+use crate::support::{example, head, until};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+/// Short patience, so that the test need not have more.
+const IMPATIENT: &str = "[store]\nsegment_bytes = 65536\n\n[http]\nheader_timeout_ms = 500\nbody_timeout_ms = 500\nkeep_alive_s = 1\nreader_timeout_ms = 500\n";
+
+fn site(config: &str) -> Site {
+    let site = Site::new();
+    std::fs::write(site.path("config.toml"), config).unwrap();
+    site
+}
+
+fn connections(process: &Process) -> u64 {
+    let metrics = process.admin().get("/metrics").expect(200);
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix("tollgate_http_connections "));
+    line.unwrap().parse().unwrap()
+}
+
+/// A connection that has sent this, if one is to be had.
+fn sent(process: &Process, bytes: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(process.address()).ok()?;
+    stream.write_all(bytes).ok()?;
+    Some(stream)
+}
+
+#[test]
+fn thousands_that_stall_are_closed_while_others_are_answered() {
+    let site = site(&IMPATIENT.replace("= 500", "= 3000"));
+    let process = site.start();
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let count = usize::try_from((allowed / 5).min(3_000)).unwrap();
+    let half_body = format!(
+        "{}Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{{",
+        head("POST", "/api/v1/admissions", ADMIN_KEY)
+    );
+    let whole = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let second = format!("{whole}GET /he");
+    let kinds = ["", "GET /healthz HT", &half_body, whole, &second];
+    let mut stalled = Vec::with_capacity(count);
+    for n in 0..count {
+        stalled.push(sent(&process, kinds[n % kinds.len()].as_bytes()).unwrap());
+        if n % 50 == 0 {
+            process.admin().admit(&example(&format!("meanwhile-{n}"), "0")).allowed();
+        }
+    }
+    until("the stalled ones are closed", || connections(&process) <= 1);
+    let ends = stalled.iter_mut().map(|stream| stream.read_to_end(&mut Vec::new()));
+    assert_eq!(ends.count(), count, "each has an end");
+}
+
+#[test]
+fn bodies_that_many_send_halves_of_take_no_more_memory_than_they_may() {
+    let site = site("[http]\nmax_bodies_bytes = 16777216\n");
+    let process = site.start();
+    process.admin().admit(&example("before", "0")).allowed();
+    let before = process.memory_mib();
+    let head = head("POST", "/api/v1/admissions", ADMIN_KEY);
+    let body =
+        format!("{head}Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{}", " ".repeat(999_000));
+    // who is refused in the middle may see its connection broken
+    let clients: Vec<_> = (0..150)
+        .map(|_| {
+            let mut stream = TcpStream::connect(process.address()).unwrap();
+            let _ = stream.write_all(body.as_bytes());
+            stream
+        })
+        .collect();
+    process.admin().admit(&example("meanwhile", "0")).allowed();
+    let grown = process.memory_mib().saturating_sub(before);
+    assert!(grown < 80, "{grown} MiB more, of 143 that were sent");
+    drop(clients);
+}
+
+#[test]
+fn the_journal_always_finds_a_file_to_open() {
+    let site = site(IMPATIENT);
+    let process = site.start_with_files(400);
+    let admin = process.admin();
+    admin.admit(&example("first", "0")).allowed();
+    let stalled: Vec<_> = (0..1_000).filter_map(|_| sent(&process, b"GET /he")).collect();
+    assert!(stalled.len() > 400, "more than it may have files: {}", stalled.len());
+    // a connection that is there already goes on, over several segments of the journal
+    for n in 0..300 {
+        admin.admit(&example(&format!("meanwhile-{n}"), "0")).allowed();
+    }
+    // and whoever comes has a turn when those before are given up
+    process.admin().admit(&example("behind", "0")).allowed();
+    assert!(std::fs::read_dir(site.state().join("journal")).unwrap().count() > 3);
+    drop(stalled);
+}
