@@ -61,6 +61,14 @@ pub enum Fault {
         /// The first record of this segment.
         found: u64,
     },
+    /// Records that no file has, though the chain does not say that they were dropped.
+    #[error("the records {first} to {last} are missing before it: a segment was deleted, renamed or cut short")]
+    Gone {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// The records run out before the next segment begins.
     #[error("the segment ends here, and the next one begins with record {next}: records between them are missing")]
     Ends {

@@ -26,7 +26,8 @@ pub fn run(args: &StateArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     } else {
         of_directory(&found, out)?;
     }
-    Ok(u8::from(found.checkpoints.iter().any(|checkpoint| checkpoint.wrong.is_some())))
+    let bad = found.checkpoints.iter().any(|checkpoint| checkpoint.wrong.is_some());
+    Ok(u8::from(bad || found.journal.missing.is_some()))
 }
 
 fn of_running(args: &StateArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
@@ -60,6 +61,9 @@ fn of_directory(found: &Survey, out: &mut dyn Write) -> std::io::Result<()> {
     rows.push(row("database", found.database.files, found.database.bytes, "made from the journal".to_owned()));
     table(out, &["part", "files", "bytes", ""], &rows)?;
     writeln!(out, "a start reads {} records behind the last checkpoint", found.checkpoint_lag)?;
+    if let Some(missing) = &journal.missing {
+        writeln!(out, "FOUND: {missing}")?;
+    }
     for name in &found.put_aside {
         writeln!(out, "put aside: {name}")?;
     }

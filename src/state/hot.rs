@@ -2,7 +2,7 @@
 
 use super::accounts::AccountMap;
 use super::attention::Items;
-use super::effect::{Changes, CheckpointNote, Effect, Entry, JournalNote, PolicySetHead};
+use super::effect::{Changes, CheckpointNote, DroppedSegment, Effect, Entry, JournalNote, PolicySetHead};
 use super::holds::HoldMap;
 use super::keys::{KeyEntry, KeyMap, KeyName};
 use super::runs::Runs;
@@ -40,6 +40,8 @@ pub struct State {
     pub(super) policy_sets: Vec<PolicySetHead>,
     pub(super) seeds: BTreeMap<String, String>,
     pub(super) checkpoints: Vec<CheckpointNote>,
+    /// What the chain said last of segments that are dropped.
+    pub(super) dropped: Vec<DroppedSegment>,
     pub(super) runs: Runs,
     pub(super) attention: Items,
 }
@@ -96,8 +98,8 @@ impl State {
             | Effect::Worker(_)
             | Effect::ClockConfirmed { .. }
             | Effect::Decision(_)
-            | Effect::Alert(_)
-            | Effect::Journal(JournalNote::Dropped(_)) => {}
+            | Effect::Alert(_) => {}
+            Effect::Journal(JournalNote::Dropped(segments)) => self.dropped.clone_from(segments),
             Effect::Hold(hold) => self.holds.put(hold, seq),
             Effect::Key(entry) => self.keys.put(entry, seq),
             Effect::Budget(budget) => {
@@ -218,6 +220,11 @@ impl State {
     /// How many used keys are in memory.
     pub fn key_count(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The segments of the journal that were dropped last: it may begin behind them.
+    pub fn dropped(&self) -> &[DroppedSegment] {
+        &self.dropped
     }
 
     /// The checkpoints that the chain names, oldest first.

@@ -23,6 +23,7 @@ impl State {
         let seeds = self.seeds.iter().map(seed);
         let note = |note: &_| Effect::Journal(JournalNote::Checkpoint(Clone::clone(note)));
         let notes = self.checkpoints.iter().map(note);
+        let dropped = (!self.dropped.is_empty()).then(|| Effect::Journal(JournalNote::Dropped(self.dropped.clone())));
         budgets
             .chain(agents)
             .chain(types)
@@ -31,6 +32,7 @@ impl State {
             .chain(sets)
             .chain(seeds)
             .chain(notes)
+            .chain(dropped)
             .chain(holds)
             // behind the holds, for they say which of them the runs remember
             .chain(self.runs.as_effects())

@@ -31,6 +31,7 @@ mod store_asks;
 mod store_contract;
 mod store_cuts;
 mod store_files;
+mod store_gaps;
 mod store_journal;
 mod store_keeping;
 mod store_sled;

@@ -58,6 +58,11 @@ fn verify_says_what_is_there_also_beside_a_running_daemon() {
     let (code, text) = verify(dir.path(), Some(&"7".repeat(64)));
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("an end was cut off"), "{text}");
+    // what stands before the first record is nobody's hash
+    assert_eq!(verify(dir.path(), Some(&"0".repeat(64))).0, 1);
+    let empty = tempfile::tempdir().unwrap();
+    drop(open(empty.path()));
+    assert_eq!(verify(empty.path(), Some(&"0".repeat(64))).0, 0);
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Place {
         self.clock.advance(Duration::from_secs(hours * 3600));
     }
 
-    fn checkpoints(&self) -> Vec<PathBuf> {
+    pub(crate) fn checkpoints(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> =
             fs::read_dir(self.dir.path().join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "ckpt"));
@@ -60,7 +60,7 @@ impl Place {
 }
 
 /// Returns when it holds; the test's time limit is the other end.
-fn until(holds: impl Fn() -> bool) {
+pub(crate) fn until(holds: impl Fn() -> bool) {
     while !holds() {
         std::thread::yield_now();
     }
@@ -68,14 +68,14 @@ fn until(holds: impl Fn() -> bool) {
 
 /// Everything sealed is behind, and the last checkpoint is named by the chain. One is due only after twice its own size, so
 /// the last may lie some way back.
-fn settled_down(store: &Sled) {
+pub(crate) fn settled_down(store: &Sled) {
     until(|| {
         let status = store.status();
         status.index_lag < 40 && status.checkpoint.as_ref().is_some_and(|note| status.seq - note.seq < 160)
     });
 }
 
-fn fill(store: &Sled, from: usize, count: usize) {
+pub(crate) fn fill(store: &Sled, from: usize, count: usize) {
     for n in from..from + count {
         let record = decided(store, admit("a", &format!("k{n}"), "0.01"));
         if n % 2 == 0 {
@@ -96,7 +96,7 @@ fn state_of(store: &Sled) -> String {
     })
 }
 
-fn flip(path: &Path, position: usize) {
+pub(crate) fn flip(path: &Path, position: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[position] ^= 0x10;
     fs::write(path, bytes).unwrap();
@@ -259,6 +259,10 @@ fn segments_are_dropped_behind_two_checkpoints_and_the_chain_still_verifies() {
     let kept = fs::read(&next).unwrap();
     fs::remove_file(&next).unwrap();
     assert!(check(place.dir.path(), None).unwrap_err().is_damage());
+    let first_left = segments(&journal).unwrap()[0].0;
+    let refused = place.try_open().err().unwrap().to_string();
+    let last_gone = format!("to {} are missing before it", first_left - 1);
+    assert!(refused.contains(&last_gone) && !refused.contains("records 1 to"), "{refused}");
     fs::write(&next, kept).unwrap();
 
     // without its checkpoints such a journal does not make a state

@@ -3,9 +3,10 @@
 
 use super::blobs::{BlobError, Blobs};
 use super::checkpoint::{self, BadCheckpoint};
+use super::gaps::unexplained;
 use super::journal::{Anchor, ReadError, Torn, Walk, walk_kept};
 use super::mask_key::{MASK_KEY_FILE, read_mask_key};
-use crate::audit::{CheckpointFault, CheckpointHeader, Damage, Digest, EntryView, Fault, Frame, file_name, parse_body};
+use crate::audit::{CheckpointFault, CheckpointHeader, Digest, EntryView, Frame, parse_body};
 use crate::state::{CheckpointNote, DroppedSegment, Effect, JournalNote};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -102,7 +103,8 @@ pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> 
         if checkpoints.iter().any(|(header, ..)| header.chain.seq == frame.seq) {
             notes.hashes.push((frame.seq, frame.hash()));
         }
-        if head == Some(frame.previous) {
+        // before the first record stands no hash that anybody could have noted
+        if head == Some(frame.previous) && frame.previous != Digest::NONE {
             checked.has_head = Some(true);
         }
         Ok(())
@@ -220,13 +222,7 @@ impl Notes {
 
     /// A journal may begin behind segments that were dropped, and nowhere else.
     fn explain(&self, anchor: Anchor) -> Result<(), CheckError> {
-        let head = anchor.head.to_string();
-        if self.dropped.iter().any(|segment| segment.last_seq == anchor.seq && segment.head == head) {
-            return Ok(());
-        }
-        let first = anchor.seq + 1;
-        let fault = Fault::Missing { found: first };
-        Err(ReadError::Damage(Damage { file: file_name(first), offset: 0, seq: 1, fault }).into())
+        unexplained(anchor, &self.dropped).map_or(Ok(()), |damage| Err(ReadError::Damage(damage).into()))
     }
 
     fn compare(&self, header: &CheckpointHeader, found: &CheckpointNote, walked: &Walk) -> Result<(), CheckpointFault> {

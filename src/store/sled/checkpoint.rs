@@ -3,8 +3,8 @@
 use super::journal::Disk;
 use super::used_keys::{Generation, UsedKeys};
 use crate::audit::{
-    CHECKPOINT_HEADER, Chain, CheckpointFault, CheckpointHeader, Digest, Hashing, SectionKind, WriterId,
-    checkpoint_name, checkpoint_seq, encode_section, read_sections,
+    Chain, CheckpointFault, CheckpointHeader, Digest, Hashing, SectionKind, WriterId, checkpoint_name, checkpoint_seq,
+    encode_section, read_sections,
 };
 use crate::budget::Account;
 use crate::state::{CheckpointNote, Effect, State};
@@ -220,15 +220,6 @@ pub(super) fn policy_sets(path: &Path) -> Result<Vec<String>, CheckpointFault> {
         Ok(())
     })?;
     Ok(sets)
-}
-
-/// Where a checkpoint stands, by its head alone.
-pub(super) fn header(path: &Path) -> Result<CheckpointHeader, CheckpointFault> {
-    use std::io::Read as _;
-    let mut bytes = Vec::with_capacity(CHECKPOINT_HEADER);
-    let file = fs::File::open(path).map_err(|error| unread(&error))?;
-    file.take(CHECKPOINT_HEADER as u64).read_to_end(&mut bytes).map_err(|error| unread(&error))?;
-    CheckpointHeader::decode(&bytes)
 }
 
 fn named(path: &Path, seq: u64) -> Result<(), CheckpointFault> {

@@ -5,7 +5,7 @@ use super::index::{Index, IndexError, Shelf};
 use super::journal::{Anchor, Sealed, find, find_at};
 use super::list::{List, Operation, Part, Query, audit_fits};
 use super::position::Position;
-use super::progress::{IndexState, Progress, Step};
+use super::progress::{IndexState, MOST_WAITING, Progress, Step};
 use super::recent::{At, Recent, RecordPlace, decision};
 use super::run_events::RecentEvents;
 use super::used_keys::UsedKeys;
@@ -96,6 +96,7 @@ impl History {
 
     /// Opens the database behind; one that is damaged is put aside, and why is told.
     pub(super) fn open_index(&self, sealed: &[Sealed], anchor: Option<Anchor>) -> Result<(), HistoryError> {
+        let was_there = self.database.is_dir();
         let index = match Index::open(&self.database, sealed, anchor) {
             Ok(index) => index,
             Err(error) => {
@@ -108,6 +109,15 @@ impl History {
             }
         };
         *self.index.write() = Some(Arc::new(index));
+        let Step { done, of } = self.step(sealed);
+        if was_there && (of - done > MOST_WAITING || (done == 0 && of > 1)) {
+            tracing::warn!(
+                done,
+                of,
+                "the database behind lacks segments that it should have: it was damaged, or was being built; \
+                they are read again from the journal"
+            );
+        }
         self.progress.opened();
         self.wake();
         Ok(())

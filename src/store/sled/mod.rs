@@ -19,6 +19,7 @@ pub mod check;
 mod checkpoint;
 pub mod copy;
 mod findings;
+mod gaps;
 mod history;
 pub mod index;
 pub mod journal;

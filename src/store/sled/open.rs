@@ -87,7 +87,7 @@ pub enum OpenError {
     Lock(#[from] LockError),
     /// The journal is damaged, or cannot be read.
     #[error("the journal cannot be read: {0}")]
-    Journal(#[from] ReadError),
+    Journal(ReadError),
     /// The journal begins behind segments that were dropped, and no good checkpoint covers those.
     #[error(
         "the journal begins with record {first}, and no checkpoint covers those before it ({})",
@@ -110,6 +110,13 @@ pub enum OpenError {
     /// The machine has no randomness to give.
     #[error("no randomness: {0}")]
     Random(String),
+}
+
+// its text is in ours already: as a source it would be told twice
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        Self::Journal(error)
+    }
 }
 
 impl Sled {
@@ -195,7 +202,8 @@ impl Sled {
             put_aside: history.progress.was_put_aside(),
         };
         let scrubber = Scrubber::start(Scrub {
-            state: state_dir.clone(),
+            directory: state_dir.clone(),
+            state: Arc::clone(&state),
             history: Arc::clone(&history),
             findings: Arc::clone(&findings),
             guard: Arc::clone(&guard),

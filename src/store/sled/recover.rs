@@ -4,7 +4,8 @@
 use super::batch::Record;
 use super::checkpoint::{BadCheckpoint, Checkpoint, checkpoint_files, read};
 use super::findings::Findings;
-use super::journal::{ReadError, Walk, anchor, read_mark, segments, walk_after};
+use super::gaps::{first_gap, told_dropped, unexplained};
+use super::journal::{Anchor, ReadError, Walk, anchor, read_mark, segments, walk_after};
 use super::keeper::{Copy, collect_keys};
 use super::open::OpenError;
 use super::used_keys::{Collected, Generation, UsedKeys};
@@ -33,6 +34,10 @@ pub(super) struct Recovered {
 
 /// Reads a state directory, from the last good checkpoint on.
 pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -> Result<Recovered, OpenError> {
+    // what is behind a checkpoint is not read: that it is there is seen by the files' heads
+    if let Some(damage) = first_gap(journal)? {
+        return Err(ReadError::Damage(damage).into());
+    }
     let mark = match read_mark(journal) {
         Err(ReadError::Mark(path)) => {
             findings.note(&path, "bytes of it were changed, or it is not of this version");
@@ -40,7 +45,8 @@ pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -
         }
         mark => mark?,
     };
-    let before = anchor(journal)?.map_or(0, |anchor| anchor.seq);
+    let begins = anchor(journal)?;
+    let before = begins.map_or(0, |anchor| anchor.seq);
     let files = checkpoint_files(checkpoints).map_err(|error| OpenError::Io { path: checkpoints.to_owned(), error })?;
     let mut bad = Vec::new();
     for (seq, path) in files.into_iter().rev() {
@@ -49,7 +55,10 @@ pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -
         }
         let fault = match read(&path) {
             Ok(checkpoint) => match replay(journal, checkpoint, mark)? {
-                Ok(recovered) => {
+                Ok(mut recovered) => {
+                    if let Some(begins) = begins {
+                        explain(journal, begins, &mut recovered)?;
+                    }
                     put_aside(checkpoints, &bad);
                     return Ok(Recovered { bad_checkpoints: bad, ..recovered });
                 }
@@ -78,6 +87,22 @@ pub(super) fn recover(journal: &Path, checkpoints: &Path, findings: &Findings) -
             Err(OpenError::NoCheckpoint { first: 1, bad: vec![BadCheckpoint { file: String::new(), fault }] })
         }
     }
+}
+
+/// A journal may begin behind segments that were dropped, and nowhere else. A checkpoint of an earlier version does not say
+/// what was dropped: then the records that are left are asked.
+fn explain(journal: &Path, begins: Anchor, recovered: &mut Recovered) -> Result<(), OpenError> {
+    if unexplained(begins, recovered.state.dropped()).is_none() {
+        return Ok(());
+    }
+    let told = told_dropped(journal)?;
+    if let Some(damage) = unexplained(begins, &told) {
+        return Err(ReadError::Damage(damage).into());
+    }
+    let note = [Effect::Journal(JournalNote::Dropped(told))];
+    recovered.state.restore(&note, recovered.walked.chain.seq);
+    recovered.copy.state.restore(&note, recovered.copy.chain.seq);
+    Ok(())
 }
 
 /// A checkpoint that is no good is not looked at again; it is kept to be looked at by somebody. One that only could not be

@@ -4,11 +4,13 @@
 use super::blobs::{BlobError, Blobs};
 use super::checkpoint;
 use super::findings::Findings;
+use super::gaps::{first_gap, unexplained};
 use super::history::History;
-use super::journal::{ReadError, read_mark, sealed_segments, verify_sealed};
+use super::journal::{ReadError, anchor, read_mark, sealed_segments, verify_sealed};
 use crate::clock::ClockGuard;
+use crate::state::State;
 use jiff::Timestamp;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -48,7 +50,8 @@ pub struct Scrubbed {
 
 /// What it works on.
 pub(super) struct Scrub {
-    pub(super) state: PathBuf,
+    pub(super) directory: PathBuf,
+    pub(super) state: Arc<RwLock<State>>,
     pub(super) history: Arc<History>,
     pub(super) findings: Arc<Findings>,
     pub(super) guard: Arc<ClockGuard>,
@@ -137,6 +140,7 @@ impl Scrub {
         if let Err(ReadError::Mark(path)) = read_mark(&self.history.journal) {
             self.findings.note(&path, "bytes of it were changed, or it is not of this version");
         }
+        self.missing();
         for sealed in sealed_segments(&self.history.journal).unwrap_or_default() {
             // one that cannot be read was dropped meanwhile, or the disk says so
             let Some(bytes) = self.read(&sealed.path, shared)? else { continue };
@@ -147,8 +151,19 @@ impl Scrub {
         Ok(())
     }
 
+    /// Files that are not there any more. The chain says what is dropped before it is: so the files are looked at first.
+    fn missing(&self) {
+        let journal = &self.history.journal;
+        let begins = anchor(journal).ok().flatten();
+        let unexplained = begins.and_then(|begins| unexplained(begins, self.state.read().dropped()));
+        let between = first_gap(journal).ok().flatten();
+        for damage in unexplained.iter().chain(&between) {
+            self.findings.note(&journal.join(&damage.file), &damage.to_string());
+        }
+    }
+
     fn checkpoints(&self, shared: &Shared) -> Result<(), Stopping> {
-        for (_, path) in checkpoint::checkpoint_files(&self.state.join("checkpoints")).unwrap_or_default() {
+        for (_, path) in checkpoint::checkpoint_files(&self.directory.join("checkpoints")).unwrap_or_default() {
             let Some(bytes) = self.read(&path, shared)? else { continue };
             if let Err(fault) = checkpoint::verify_bytes(&path, &bytes) {
                 self.findings.note(&path, &fault.to_string());
@@ -158,7 +173,7 @@ impl Scrub {
     }
 
     fn blobs(&self, shared: &Shared) -> Result<(), Stopping> {
-        let blobs = Blobs::new(self.state.join("blobs"));
+        let blobs = Blobs::new(self.directory.join("blobs"));
         for digest in blobs.list().unwrap_or_default() {
             match blobs.get(&digest) {
                 Ok(bytes) => self.pace(bytes.map_or(0, |bytes| bytes.len()), shared)?,

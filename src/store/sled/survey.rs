@@ -1,6 +1,8 @@
-//! What a state directory holds, by its files' heads and sizes alone: also of one that a daemon uses. Nothing is checked.
+//! What a state directory holds, by its files' heads and sizes: also of one that a daemon uses. Of what it holds only the
+//! checkpoints are checked, and that no segment is missing between two others; the rest is `tollgate audit verify`'s.
 
-use super::checkpoint::{checkpoint_files, header};
+use super::checkpoint::{checkpoint_files, verify};
+use super::gaps::first_gap;
 use super::journal::{ReadError, last_record, read_mark, segments};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -38,6 +40,9 @@ pub struct JournalSurvey {
     pub last_record: u64,
     /// The last one that is noted as durable.
     pub durable: Option<u64>,
+    /// Records that no file has, between the first and the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// One checkpoint.
@@ -51,7 +56,7 @@ pub struct CheckpointSurvey {
     pub record: Option<u64>,
     /// That record's time.
     pub time: Option<Timestamp>,
-    /// Why its head cannot be read.
+    /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrong: Option<String>,
 }
@@ -93,12 +98,13 @@ fn journal(dir: &Path) -> Result<JournalSurvey, ReadError> {
         first_record: files.first().map_or(0, |(first, _)| *first),
         last_record: last.unwrap_or(0),
         durable: read_mark(dir).ok().flatten().map(|mark| mark.seq),
+        missing: first_gap(dir)?.map(|damage| damage.to_string()),
     })
 }
 
 fn checkpoint(path: &Path) -> CheckpointSurvey {
-    let head = header(path);
-    let chain = head.as_ref().ok().map(|head| head.chain);
+    let head = verify(path);
+    let chain = head.as_ref().ok().map(|(head, _)| head.chain);
     CheckpointSurvey {
         file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         bytes: fs::metadata(path).map_or(0, |meta| meta.len()),

@@ -96,6 +96,24 @@ pub fn last_record(first: u64, path: &Path) -> io::Result<u64> {
     Ok(last)
 }
 
+/// The last record of a segment that nothing is added to, by the heads alone; `None` where another record than the next
+/// stands somewhere in it.
+pub fn last_in_order(first: u64, path: &Path) -> io::Result<Option<u64>> {
+    let file = File::open(path)?;
+    let end = file.metadata()?.len();
+    let (mut offset, mut last) = (SEGMENT_HEADER as u64, first.saturating_sub(1));
+    while let Some((seq, length)) = head(&file, offset)?
+        && offset + length as u64 <= end
+    {
+        if seq != last + 1 {
+            return Ok(None);
+        }
+        last = seq;
+        offset += length as u64;
+    }
+    Ok(Some(last))
+}
+
 /// What the head at this offset claims: sequence number and length of the whole record.
 fn head(file: &File, offset: u64) -> io::Result<Option<(u64, usize)>> {
     let mut bytes = [0; FRAME_HEADER];

@@ -165,6 +165,12 @@ pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_
         let next = files.get(index + 1).map(|(seq, path)| read_header(*seq, path)).transpose()?;
         let bytes = fs::read(path).map_err(|error| ReadError::Io { path: path.clone(), error })?;
         let name = file_name(*seq);
+        let header = decode(*seq, &bytes)?;
+        // before what it holds is compared: of another state's segment nothing fits
+        same_writer(&name, &mut writer, &header)?;
+        if let Some((next, (seq, _))) = next.as_ref().zip(files.get(index + 1)) {
+            same_writer(&file_name(*seq), &mut writer, next)?;
+        }
         let end = next.as_ref().map_or(End::Open { durable }, End::Sealed);
         let mut unmarked = SEGMENT_HEADER as u64;
         let extent = scan(&name, &bytes, end, &mut walk.chain, &mut |offset, frame| {
@@ -177,8 +183,6 @@ pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_
             visit(Place { segment: *seq, offset }, frame)
         })?;
         walk.unmarked = unmarked;
-        let header = decode(*seq, &bytes)?;
-        same_writer(&name, &mut writer, &header)?;
         walk.segments.push(segment(path, header, extent, walk.chain.seq));
     }
     if files.is_empty() && durable > start.seq {
@@ -254,7 +258,8 @@ fn segment(path: &Path, header: SegmentHeader, extent: Extent, last_seq: u64) ->
     Segment { path: path.to_owned(), header, length: extent.length, dropped: extent.dropped, last_seq }
 }
 
-fn read_header(seq: u64, path: &Path) -> Result<SegmentHeader, ReadError> {
+/// The head of a segment's file.
+pub fn read_header(seq: u64, path: &Path) -> Result<SegmentHeader, ReadError> {
     let io = |error| ReadError::Io { path: path.to_owned(), error };
     let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
     File::open(path).map_err(io)?.take(SEGMENT_HEADER as u64).read_to_end(&mut bytes).map_err(io)?;
