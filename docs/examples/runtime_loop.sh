@@ -1,7 +1,7 @@
 #!/bin/sh
 # A runtime's loop around one action, with curl: ask, act, settle.
 #   TOLLGATE_URL=http://127.0.0.1:8181 TOLLGATE_KEY=tg_... sh runtime_loop.sh
-# Exit codes: 0 done and settled, 1 denied, 2 no answer (so nothing was done).
+# Exit codes: 0 done and settled, 1 denied, 2 no answer (so nothing was done), 3 done and not settled (settle it later).
 set -eu
 url="${TOLLGATE_URL:-http://127.0.0.1:8181}"
 key="${TOLLGATE_IDEMPOTENCY_KEY:-run-17/price-lookup/$(date +%s)-$$}"
@@ -20,14 +20,15 @@ answer=$(post /api/v1/admissions '{
   "agent": {"id": "rfq-draft"},
   "action": {"name": "draft_quote", "properties": {"amount_usd": 420}},
   "entity": {"type": "rfq", "id": "RFQ-1042",
-             "properties": {"customer_id": "metro-equipment", "due_date": "2026-12-01"}},
+             "properties": {"customer_id": "metro-equipment", "due_date": "2099-12-01"}},
   "run": {"id": "run-17", "attempt": 1, "step": "price-lookup"},
   "estimate": [{"unit": "usd", "amount": "'"${ESTIMATE_USD:-0.42}"'"}]
 }') || { echo "no answer, so nothing was done" >&2; exit 2; }
 
 case "$answer" in
     *'"decision":"allow"'*) ;;
-    *) echo "denied: $answer"; exit 1 ;;
+    *'"decision":"deny"'*) echo "denied: $answer"; exit 1 ;;
+    *) echo "the answer is no decision, so nothing was done: $answer" >&2; exit 2 ;;
 esac
 hold=$(printf '%s' "$answer" | sed -n 's/.*"hold":{"id":"\([a-z0-9_]*\)".*/\1/p')
 
@@ -35,6 +36,6 @@ echo "... the action happens here ..."
 
 if [ -n "$hold" ]; then
     post "/api/v1/holds/$hold/settle" '{"actual": [{"unit": "usd", "amount": "0.39"}]}' > /dev/null ||
-        { echo "done, but not settled: settle $hold later" >&2; exit 2; }
+        { echo "done, but not settled: settle $hold later" >&2; exit 3; }
 fi
 echo "allowed and settled"
