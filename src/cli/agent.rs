@@ -1,6 +1,7 @@
 //! `tollgate agent`: the registry and the stop button, from the shell.
 
 use super::client::{Client, ClientArgs, field, items, segment, table};
+use super::document::show;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -61,7 +62,7 @@ enum AgentCommand {
         #[arg(long)]
         ends_at: Option<String>,
     },
-    /// Press the stop button: agent:ID, team:ID, action:NAME, `entity_type:TYPE` or everything
+    #[command(about = "Press the stop button: agent:ID, team:ID, action:NAME, entity_type:TYPE or everything")]
     Pause {
         /// What to stop
         target: String,
@@ -165,7 +166,7 @@ pub fn run(args: &AgentArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             client.send("DELETE", &format!("/api/v1/pauses/{}", segment(pause)), None, None)?.ok()?
         }
     };
-    writeln!(out, "{}", if args.client.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? })?;
+    show(out, &answer, args.client.json)?;
     Ok(0)
 }
 

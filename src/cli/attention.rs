@@ -98,8 +98,7 @@ enum AttentionCommand {
     Resolve {
         /// Its id
         id: String,
-        /// `fixed`, `no_longer_needed`, `wrong_record`, `noise` or `denial_was_right`
-        #[arg(long)]
+        #[arg(long, help = "fixed, no_longer_needed, wrong_record, noise or denial_was_right")]
         category: String,
         /// Why
         #[arg(long)]
@@ -174,7 +173,7 @@ fn supplied(fields: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut map = Map::new();
     for text in fields {
         let Some((pointer, value)) = text.split_once('=').filter(|(pointer, _)| pointer.starts_with('/')) else {
-            bail!("{text:?} is not POINTER=VALUE, such as /entity/properties/due_date=2026-12-01");
+            bail!("{text:?} is not POINTER=VALUE, such as /entity/properties/due_date=2099-12-01");
         };
         map.insert(pointer.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)));
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// Checks or prints the audit trail.
+/// Check or print the audit trail, with nothing but the files of a state directory
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// Which of the two.
@@ -21,7 +21,7 @@ pub struct AuditArgs {
 /// What to do with it.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Check every record, its place in the chain, and every policy set's file
+    /// Check every record and its place in the chain, every checkpoint, and every file of blobs/
     Verify(VerifyArgs),
     /// Print the operations, one JSON document a line
     Export(ExportArgs),

@@ -5,7 +5,7 @@ use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// What to copy, and where to.
+/// Copy a state directory, and check the copy; the daemon may go on running
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     /// The state directory; the daemon may go on using it

@@ -1,6 +1,7 @@
 //! `tollgate budget`: what a budget admin does, from the shell.
 
 use super::client::{Client, ClientArgs, field, items, segment, table};
+use super::document::show;
 use crate::server::read_budgets;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -39,10 +40,10 @@ enum BudgetCommand {
         /// Why
         #[arg(long)]
         reason: String,
-        /// Under `each`: which account, such as agent=rfq-draft
+        /// Of a budget with an account each: which one, such as agent=rfq-draft
         #[arg(long)]
         account: Option<String>,
-        /// Under `each`: every account
+        /// Of a budget with an account each: all of them
         #[arg(long, conflicts_with = "account")]
         all: bool,
         /// What shows that it is worth it
@@ -124,7 +125,7 @@ pub fn run(args: &BudgetArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             client.send("DELETE", &path(id), None, etag.as_deref())?.ok()?
         }
     };
-    writeln!(out, "{}", if args.client.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? })?;
+    show(out, &answer, args.client.json)?;
     Ok(0)
 }
 
@@ -168,5 +169,19 @@ mod tests {
         let matches = BudgetArgs::augment_args(Command::new("budget")).try_get_matches_from(words).unwrap();
         let args = BudgetArgs::from_arg_matches(&matches).unwrap();
         assert!(matches!(args.command, BudgetCommand::Raise { idempotency_key: None, .. }));
+    }
+
+    #[test]
+    fn which_daemon_is_said_before_the_verb_or_behind_it() {
+        let said = ["--json", "--url", "http://gate:1", "--key-file", "k"];
+        for words in [
+            ["budget"].iter().chain(&said).chain(&["show", "daily"]).collect::<Vec<_>>(),
+            ["budget", "show", "daily"].iter().chain(&said).collect(),
+        ] {
+            let matches = BudgetArgs::augment_args(Command::new("budget")).try_get_matches_from(words).unwrap();
+            let client = BudgetArgs::from_arg_matches(&matches).unwrap().client;
+            assert!(client.json);
+            assert_eq!((client.url.as_str(), client.key_file), ("http://gate:1", Some("k".into())));
+        }
     }
 }

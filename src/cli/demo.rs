@@ -53,7 +53,9 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         let stop = server.stop_handle();
         stop_on_signals(stop.clone())?;
         let running = spawn(server.run());
-        let place = story::Place { base, key: key.trim().to_owned(), key_file, policies: tree.policies, today };
+        let left = if args.dir.is_some() { story::Left::Directory(dir.clone()) } else { story::Left::Nothing };
+        let ends = args.exit.then_some(left);
+        let place = story::Place { base, key: key.trim().to_owned(), key_file, policies: tree.policies, today, ends };
         let told = tokio::task::spawn_blocking(move || {
             let mut text = Vec::new();
             let told = story::tell(&place, &mut text);

@@ -1,7 +1,8 @@
 //! `tollgate key`: who may come in.
 
 use super::client::{Client, ClientArgs, field, items, segment, table};
-use serde_json::{Value, json};
+use super::document::show;
+use serde_json::json;
 use std::io::Write;
 
 /// List, make and revoke API keys
@@ -24,8 +25,11 @@ enum KeyCommand {
         /// The person or service that holds it
         #[arg(long)]
         holder: String,
-        /// runtime, operator, `policy_admin`, `budget_admin`, auditor or admin; may be repeated
-        #[arg(long = "role", required = true)]
+        #[arg(
+            long = "role",
+            required = true,
+            help = "runtime, operator, policy_admin, budget_admin, auditor or admin; may be repeated"
+        )]
         roles: Vec<String>,
         /// A runtime's agent; may be repeated. Without it, all
         #[arg(long = "agent")]
@@ -65,7 +69,9 @@ pub fn run(args: &KeyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             client.send("DELETE", &path, None, None)?.ok()?
         }
     };
-    let text = if args.client.json { Value::to_string(&answer) } else { serde_json::to_string_pretty(&answer)? };
-    writeln!(out, "{text}")?;
+    show(out, &answer, args.client.json)?;
+    if !args.client.json && answer.get("secret").is_some() {
+        writeln!(out, "\nThe secret is shown this once: only its SHA-256 is kept.")?;
+    }
     Ok(0)
 }

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod check;
 mod client;
 pub mod demo;
+mod document;
 pub mod key;
 mod logging;
 pub mod restore;

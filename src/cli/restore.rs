@@ -5,7 +5,7 @@ use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// What to restore, and where to.
+/// Make a state directory from a backup, checked before and after
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     /// A backup

@@ -103,4 +103,18 @@ mod tests {
             assert!(Cli::try_parse_from(line).is_ok(), "{line:?}");
         }
     }
+
+    fn is_plain(command: &mut clap::Command) {
+        let help = command.render_long_help().to_string();
+        assert!(!help.contains('`') && command.get_about().is_some(), "{help}");
+        command.get_subcommands_mut().for_each(is_plain);
+    }
+
+    #[test]
+    fn helps_are_plain_text_and_every_command_has_one() {
+        let mut command = Cli::command();
+        command.build();
+        is_plain(&mut command);
+        command.debug_assert();
+    }
 }

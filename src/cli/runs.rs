@@ -49,8 +49,11 @@ enum RunsCommand {
         /// Acknowledge every side effect of the plan
         #[arg(long, requires = "reason")]
         acknowledge_all: bool,
-        /// Acknowledge a side effect, or `setup:missing_data`, `setup:malformed_input`; may be given several times
-        #[arg(long, requires = "reason")]
+        #[arg(
+            long,
+            requires = "reason",
+            help = "Acknowledge a side effect, or setup:missing_data, setup:malformed_input; may be given several times"
+        )]
         acknowledge: Vec<String>,
         /// Although the same step failed again (admin)
         #[arg(long = "override", requires = "reason")]
@@ -82,8 +85,7 @@ enum RunsCommand {
     Cancel {
         /// Its id
         id: String,
-        /// `no_longer_needed`, `wrong_record`, `noise` or `denial_was_right`
-        #[arg(long)]
+        #[arg(long, help = "no_longer_needed, wrong_record, noise or denial_was_right")]
         category: String,
         /// Why
         #[arg(long)]

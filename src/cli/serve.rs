@@ -12,8 +12,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What the environment says, behind the options.
+const ENVIRONMENT: &str = "\
+Environment:
+  TOLLGATE_ADMIN_KEY   the first admin key, 32 characters or more, for a start that finds no key; without it one is made,
+                       and written to admin.key in the state directory
+  TOLLGATE_LOG         what is logged, such as debug or tollgate::store=debug,warn [default: info]
+  TOLLGATE_LOG_FORMAT  json: one JSON document a line
+
+Every setting of the configuration file, with its default: docs/operating.md";
+
 /// Run the daemon until SIGTERM or SIGINT
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = ENVIRONMENT)]
 pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181")]
@@ -27,8 +38,8 @@ pub struct ServeArgs {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Write one line of JSON when it listens: {"listening", "`admin_key`"}
-    #[arg(long)]
+    /// Write one line of JSON when it listens
+    #[arg(long, help = "Write one line of JSON when it listens: {\"listening\", \"admin_key\"}")]
     pub json: bool,
 }
 

@@ -9,8 +9,9 @@ use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
 
-/// Run the tests of the policies: `test_*` rules of `*_test.rego`, and decision cases `*.case.yaml`
+/// Run the tests of the policies.
 #[derive(Clone, Debug, clap::Args)]
+#[command(about = "Run the tests of the policies: test_* rules of *_test.rego, and decision cases *.case.yaml")]
 pub struct TestArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for the help of the command")]
@@ -18,7 +19,7 @@ pub struct TestArgs {
     /// Write one JSON document
     #[arg(long)]
     pub json: bool,
-    /// Fail when the tests in Rego and the cases reach less than this many percent of the lines
+    /// Fail when the tests in Rego reach less than this many percent of all lines with an expression
     #[arg(long, value_name = "PERCENT")]
     pub coverage_min: Option<f64>,
 }

@@ -42,6 +42,8 @@ pub struct Coverage {
     pub file: String,
     /// Lines with an expression that were evaluated, in percent of all such lines.
     pub percent: f64,
+    /// How many such lines there are.
+    pub lines: u32,
     /// The others.
     pub uncovered: Vec<u32>,
 }
@@ -56,11 +58,16 @@ pub struct TestReport {
 }
 
 impl TestReport {
-    /// Lines reached in percent of all lines with an expression; 100 where there is none.
+    /// Lines that the tests in Rego reached, in percent of all lines with an expression of all modules; 100 where there is no
+    /// module, and 0 where no test in Rego read them.
     pub fn percent(&self) -> f64 {
-        let files = self.coverage.iter().map(|file| file.percent);
-        let count = u32::try_from(self.coverage.len()).unwrap_or(u32::MAX);
-        if count == 0 { 100.0 } else { files.sum::<f64>() / f64::from(count) }
+        let lines: u32 = self.coverage.iter().map(|file| file.lines).sum();
+        if lines == 0 {
+            let unread = self.coverage.iter().any(|file| file.percent < 100.0);
+            return if unread { 0.0 } else { 100.0 };
+        }
+        let reached = self.coverage.iter().map(|file| file.percent * f64::from(file.lines));
+        reached.sum::<f64>() / f64::from(lines)
     }
 }
 
@@ -168,8 +175,28 @@ fn gather_lines(compiled: &mut Compiled, lines: &mut Lines) {
 
 fn coverage(file: &str, lines: Option<&(BTreeSet<u32>, BTreeSet<u32>)>) -> Coverage {
     let file = file.to_owned();
-    let Some((covered, all)) = lines else { return Coverage { file, percent: 0.0, uncovered: Vec::new() } };
-    let count = |lines: &BTreeSet<u32>| f64::from(u32::try_from(lines.len()).unwrap_or(u32::MAX));
-    let percent = if all.is_empty() { 100.0 } else { 100.0 * count(covered) / count(all) };
-    Coverage { file, percent, uncovered: all.difference(covered).copied().collect() }
+    let Some((covered, all)) = lines else { return Coverage { file, percent: 0.0, lines: 0, uncovered: Vec::new() } };
+    let count = |lines: &BTreeSet<u32>| u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    let (reached, lines) = (count(covered), count(all));
+    let percent = if lines == 0 { 100.0 } else { 100.0 * f64::from(reached) / f64::from(lines) };
+    Coverage { file, percent, lines, uncovered: all.difference(covered).copied().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_module_weighs_more_than_a_short_one() {
+        let file = |percent, lines| Coverage { file: "x".to_owned(), percent, lines, uncovered: Vec::new() };
+        let percent = |coverage| TestReport { results: Vec::new(), coverage }.percent();
+        for (coverage, wanted) in [
+            (vec![file(100.0, 1), file(0.0, 99)], 1.0),
+            (vec![file(50.0, 10), file(100.0, 0)], 50.0),
+            (vec![file(0.0, 0)], 0.0),
+            (vec![], 100.0),
+        ] {
+            assert!((percent(coverage.clone()) - wanted).abs() < 1e-9, "{coverage:?}");
+        }
+    }
 }

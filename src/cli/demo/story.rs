@@ -17,6 +17,17 @@ pub(super) struct Place {
     pub(super) key_file: PathBuf,
     pub(super) policies: PathBuf,
     pub(super) today: Date,
+    /// Where what is left of it is, when the daemon ends with the story; `None`: it serves on.
+    pub(super) ends: Option<Left>,
+}
+
+/// What an ended demo leaves.
+#[derive(Clone, Debug)]
+pub(super) enum Left {
+    /// Nothing.
+    Nothing,
+    /// This directory.
+    Directory(PathBuf),
 }
 
 struct Teller<'a> {
@@ -161,22 +172,36 @@ impl Teller<'_> {
     fn how_to_go_on(&mut self, place: &Place) -> anyhow::Result<()> {
         let audit = self.client.get("/api/v1/audit?limit=1")?.ok()?;
         let last = audit.pointer("/items/0").cloned().unwrap_or_default();
-        let (base, key_file) = (&place.base, place.key_file.display());
-        write!(
+        writeln!(
             self.out,
-            "Every answer was on disk before it was given. The last entry of the audit trail: {} by {} on {}.\n\n\
-             To go on:\n  \
-             the API, to read       {base}/docs\n  \
-             the admin key          {key_file}\n  \
-             the policies, to edit  {}  (a change is in force at once)\n\n  \
-             KEY=$(cat {key_file})\n  \
-             curl -s -H \"Authorization: Bearer $KEY\" {base}/api/v1/admissions?decision=deny\n  \
-             curl -s -H \"Authorization: Bearer $KEY\" {base}/api/v1/budgets/rfq-draft-daily\n\n",
+            "Every answer was on disk before it was given. The last entry of the audit trail: {} by {} on {}.\n",
             field(&last, "/op"),
             field(&last, "/actor/name"),
             field(&last, "/subject"),
-            place.policies.display(),
         )?;
+        let (base, key_file) = (&place.base, place.key_file.display());
+        match &place.ends {
+            Some(Left::Nothing) => writeln!(self.out, "The daemon ends here, and its directory is taken away.")?,
+            Some(Left::Directory(dir)) => {
+                let dir = dir.display();
+                writeln!(
+                    self.out,
+                    "The daemon ends here. To go on where it stopped:\n  \
+                     tollgate serve --state {dir}/state --policies {dir}/policies --data {dir}/data"
+                )?;
+            }
+            None => writeln!(
+                self.out,
+                "To go on:\n  \
+                 the API, to read       {base}/docs\n  \
+                 the admin key          {key_file}\n  \
+                 the policies, to edit  {}  (a change is in force at once)\n\n  \
+                 KEY=$(cat {key_file})\n  \
+                 curl -s -H \"Authorization: Bearer $KEY\" '{base}/api/v1/admissions?decision=deny'\n  \
+                 curl -s -H \"Authorization: Bearer $KEY\" {base}/api/v1/budgets/rfq-draft-daily\n",
+                place.policies.display(),
+            )?,
+        }
         Ok(())
     }
 }
