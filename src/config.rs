@@ -13,6 +13,9 @@ use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
+/// More threads than these the HTTP server does not take.
+const MOST_WORKERS: usize = 512;
+
 /// All of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -234,6 +237,11 @@ impl Config {
             self.store.retain_days.is_none_or(|days| days >= keys_days.max(2)),
             "store.retain_days must be 2 or more, and longer than idempotency keys are remembered (holds.key_ttl_h)"
         );
+        anyhow::ensure!(
+            self.http.workers <= MOST_WORKERS,
+            "http.workers must be {MOST_WORKERS} or less; 0 means one per core"
+        );
+        anyhow::ensure!(self.http.max_connections_per_worker > 0, "http.max_connections_per_worker must be above 0");
         anyhow::ensure!(self.policy.time_limit_ms > 0, "policy.time_limit_ms must be above 0");
         anyhow::ensure!(
             (1..=3_600).contains(&self.attention.storm_within_s),
@@ -321,6 +329,8 @@ mod tests {
             ("[http]\nmax_bodies_bytes = 1000000\n", "max_bodies_bytes"),
             ("[rate]\nper_agent = 1\n", "per_agent"),
             ("[attention]\nstorm_within_s = 0\n", "storm_within_s"),
+            ("[http]\nworkers = 513\n", "http.workers"),
+            ("[http]\nmax_connections_per_worker = 0\n", "max_connections_per_worker"),
         ] {
             let error = toml::from_str::<Config>(text)
                 .map_err(anyhow::Error::from)
@@ -330,5 +340,34 @@ mod tests {
             assert!(error.contains(wrong), "{text}: {error}");
         }
         assert!(Config::default().check().is_ok());
+    }
+
+    /// The keys of a part of the file, as the reader of it names them for one that it does not know.
+    fn keys(part: &str) -> Vec<String> {
+        let header = if part.is_empty() { String::new() } else { format!("[{part}]\n") };
+        let more = if part == "attention.webhook" { "url = \"x\"\nsecret_file = \"x\"\n" } else { "" };
+        let error = toml::from_str::<Config>(&format!("{header}{more}zzz = 1\n")).unwrap_err().to_string();
+        let (_, expected) = error.split_once("expected one of ").or_else(|| error.split_once("expected ")).unwrap();
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// The manual's file is the defaults, and names every setting.
+    #[test]
+    fn the_manual_has_every_setting_with_its_default() {
+        let manual = include_str!("../docs/operating.md");
+        let part = manual.split("\n## ").find(|part| part.starts_with("The configuration file")).unwrap();
+        let text = part.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let read: Config = toml::from_str(text).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", Config::default()));
+        let sections = keys("");
+        assert!(sections.len() >= 7, "{sections:?}");
+        for section in sections.iter().map(String::as_str).chain(["attention.webhook"]) {
+            let (_, rest) = text.split_once(&format!("[{section}]\n")).unwrap_or_else(|| panic!("{section}"));
+            let lines = rest.split("\n[").next().unwrap().split("\n# [").next().unwrap();
+            for key in keys(section).iter().filter(|key| *key != "webhook") {
+                let there = lines.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+                assert!(there, "{section}.{key} is not in the manual");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 pub mod bodies;
 pub mod caller;
 pub mod check;
+mod closed;
 pub mod config;
 pub mod connections;
 pub mod docs;

@@ -1,5 +1,6 @@
 //! `OpenAPI` of every route, from the handlers and the wire types.
 
+use super::closed::close_requests;
 use super::metrics;
 use super::problem::{PROBLEMS, ProblemDocument};
 use super::routes::{self, ROUTES};
@@ -85,8 +86,12 @@ impl Modify for Common {
                     text.push_str("\n\n");
                 }
                 text.push_str(&format!("Roles: {}.", roles(asked)));
+                if asked == Operation::Admit {
+                    text.push_str(&format!(" With `dry_run`: {}.", roles(Operation::DryRun)));
+                }
             }
         }
+        close_requests(document);
     }
 }
 
@@ -135,6 +140,20 @@ mod tests {
             .map(|route| (route.method.to_owned(), route.path.to_owned()))
             .collect();
         assert_eq!(described, routed);
+    }
+
+    /// What the readers refuse, the document does not allow; what is the caller's own is open in both.
+    #[test]
+    fn requests_are_closed_and_what_is_the_callers_own_is_open() {
+        let json = serde_json::to_value(document()).unwrap();
+        let schemas = &json["components"]["schemas"];
+        for name in ["AdmissionRequest", "BudgetRequest", "Scope", "Window", "RaiseRequest", "AssignRequest"] {
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name}: {}", schemas[name]);
+        }
+        for name in ["Budget", "Problem"] {
+            assert!(schemas[name]["additionalProperties"].is_null(), "an answer may grow: {name}");
+        }
+        assert!(schemas["AdmissionRequest"]["properties"]["context"]["additionalProperties"].is_null());
     }
 
     /// What is under /api has an operation of the table of roles, so no route is open by oversight.

@@ -57,7 +57,6 @@ problems! {
     Forbidden = "forbidden", 403, "This key may not do that", "Use a key with the role, or bound to the agent, that the detail names.";
     NotFound = "not_found", 404, "There is nothing here", "Check the path and the id; a key bound to agents sees only theirs.";
     MethodNotAllowed = "method_not_allowed", 405, "This path does not have that method", "Use one of the methods in the `Allow` header.";
-    NotAcceptable = "not_acceptable", 406, "No representation that the request accepts", "Accept application/json (or text/html for /docs).";
     RequestTimeout = "request_timeout", 408, "The body did not arrive in time", "Send it again, faster. Nothing was done.";
     IdempotencyConflict = "idempotency_conflict", 409, "This idempotency key stands for another request", "Use a new key for a new request; repeat the same body to hear the first answer again.";
     HoldSettled = "hold_settled", 409, "The hold is already settled with other amounts", "Read the hold: what it was settled with is final.";
@@ -78,7 +77,6 @@ problems! {
     BudgetExceeded = "budget_exceeded", 409, "A budget does not allow the retry", "Review the budgets that the errors name; raise one only if the output is worth it.";
     PreconditionFailed = "revision_conflict", 412, "Someone changed it in between", "Read it again, apply the change to what is there now, and send the new ETag in `If-Match`.";
     PayloadTooLarge = "payload_too_large", 413, "The body is too large", "Send less; a batch can be split.";
-    UriTooLong = "uri_too_long", 414, "The address is too long", "Shorten the query.";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body is not declared as JSON", "Send `Content-Type: application/json`, without a content encoding.";
     HostNotAllowed = "host_not_allowed", 421, "This name is not served here", "Use the address of the daemon, or have its operator add the name to `allowed_hosts`.";
     Immutable = "immutable_field", 422, "That field never changes", "Make a new budget; scope, unit, window and `each` of a budget stay as they are.";
@@ -116,10 +114,8 @@ impl ProblemCode {
             403 => Self::Forbidden,
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
-            406 => Self::NotAcceptable,
             408 => Self::RequestTimeout,
             413 => Self::PayloadTooLarge,
-            414 => Self::UriTooLong,
             415 => Self::UnsupportedMediaType,
             429 => Self::TooManyRequests,
             431 => Self::HeadersTooLarge,

@@ -271,6 +271,27 @@ mod tests {
         insta::assert_snapshot!(table);
     }
 
+    /// The manual's table is this one: operations with the same roles share a row.
+    #[test]
+    fn the_manual_has_the_table() {
+        let mut groups: Vec<(&[Role], Vec<String>)> = Vec::new();
+        for row in OPERATIONS {
+            let name = format!("`{}`", row.name);
+            match groups.iter_mut().find(|(roles, _)| *roles == row.roles) {
+                Some((_, names)) => names.push(name),
+                None => groups.push((row.roles, vec![name])),
+            }
+        }
+        let mut table = String::from("| operations | roles, besides `admin` |\n|---|---|\n");
+        for (roles, names) in groups {
+            let roles: Vec<String> = roles.iter().map(|role| format!("`{}`", role.as_str())).collect();
+            let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+            writeln!(table, "| {} | {roles} |", names.join(", ")).unwrap();
+        }
+        let manual = include_str!("../../docs/api.md");
+        assert!(manual.contains(&table), "docs/api.md lacks this table:\n{table}");
+    }
+
     #[test]
     fn nobody_without_roles_may_anything_and_an_auditor_changes_nothing() {
         for row in OPERATIONS {

@@ -98,6 +98,8 @@ pub async fn assemble(options: &Options) -> anyhow::Result<Assembled> {
 }
 
 async fn assemble_on(options: &Options, disk: Box<dyn Disk>) -> anyhow::Result<Assembled> {
+    // before the store is opened: what that finds is counted
+    http::metrics::install();
     let mut settings = Settings::new(&options.state);
     settings.segment_bytes = options.config.store.segment_bytes;
     settings.writer.queue = options.config.store.queue;

@@ -17,7 +17,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 /// (`application/cloudevents-batch+json`). `subject` is the run; one that is not known yet is made. The same event sent
 /// again is harmless. In a list each event has a status of its own, and what is refused does not touch the others; a single
 /// event that is refused is answered by its problem.
-#[utoipa::path(post, path = "/api/v1/events", operation_id = "report_events", tag = "runs", request_body = EventsBody,
+#[utoipa::path(post, path = "/api/v1/events", operation_id = "report_events", tag = "runs",
+    request_body(content(
+        (EventsBody = "application/cloudevents+json"),
+        (EventsBody = "application/cloudevents-batch+json"),
+        (EventsBody = "application/json"),
+    )),
     responses((status = 200, description = "One outcome for each event, in order", body = EventsAnswer)))]
 pub async fn report_events(
     gate: Gate,
@@ -67,7 +72,7 @@ pub async fn list_event_types(caller: Caller) -> Result<web::Json<List<EventType
 /// Read the JSON Schema of a type of event
 #[utoipa::path(get, path = "/api/v1/event-types/{type}", operation_id = "read_event_type", tag = "runs",
     params(("type" = String, Path, description = "The type")),
-    responses((status = 200, description = "Its JSON Schema (2020-12)", body = Object)))]
+    responses((status = 200, description = "Its JSON Schema (2020-12)", body = Object, content_type = "application/schema+json")))]
 pub async fn read_event_type(caller: Caller, kind: web::Path<String>) -> Result<HttpResponse, Problem> {
     caller.0.may(Operation::ReadEventTypes).map_err(operations::OperationError::from)?;
     let known = EventType::parse(&kind).filter(|kind| kind.is_reported());

@@ -98,7 +98,7 @@ pub struct AmountBody {
     "idempotency_key": "run-17/price-lookup/1", "kind": "action",
     "agent": {"id": "rfq-draft"},
     "action": {"name": "draft_quote", "properties": {"amount_usd": 420}},
-    "entity": {"type": "rfq", "id": "RFQ-1042", "properties": {"customer_id": "metro-equipment", "due_date": "2026-12-01"}},
+    "entity": {"type": "rfq", "id": "RFQ-1042", "properties": {"customer_id": "metro-equipment", "due_date": "2099-12-01"}},
     "run": {"id": "run-17", "attempt": 1, "step": "price-lookup"},
     "estimate": [{"unit": "usd", "amount": "0.42"}, {"unit": "tokens", "amount": "12000"}],
     "connectors": ["erp"], "context": {}, "hold_ttl_s": 600, "dry_run": false

@@ -41,7 +41,7 @@ pub struct ReasonAnswer {
     /// One of Tollgate's own codes, or a rule's own.
     #[schema(example = "budget_exceeded")]
     pub code: String,
-    /// `policy`, `budget`, `registry`, `pause` or `system`.
+    /// `policy`, `budget`, `registry`, `pause`, `connector`, `run` or `system`.
     #[schema(example = "budget")]
     pub source: String,
     /// A sentence that an operator understands.
@@ -119,7 +119,7 @@ pub struct AdmissionHoldAnswer {
 #[serde(deny_unknown_fields)]
 pub struct AdmissionAnswer {
     /// The recorded decision; `null` for a dry run.
-    #[schema(example = "adm_00mg9kw4a0000000000g000000")]
+    #[schema(example = "adm_00mg9kw4a0000000000g000000", required = true)]
     pub id: Option<String>,
     /// Yes or no.
     pub decision: DecisionAnswer,
@@ -131,8 +131,10 @@ pub struct AdmissionAnswer {
     #[serde(default)]
     pub would_deny: Vec<ReasonAnswer>,
     /// `null` when denied, for retries and for dry runs.
+    #[schema(required = true)]
     pub hold: Option<AdmissionHoldAnswer>,
     /// When asking again may be of use, under a new key; `null` if some reason does not pass by itself.
+    #[schema(required = true)]
     pub retry_at: Option<String>,
     /// The policy set that judged it.
     pub policy_set: String,

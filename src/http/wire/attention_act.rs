@@ -18,14 +18,15 @@ const LONGEST_NAME: usize = 256;
 
 /// Give it to a person. With a due time and the fix that it waits for, that is a decision.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = AssignRequest, example = json!({"owner": "Kim Osei", "due_at": "2026-12-01T17:00:00Z", "fix": "budget:rfq-draft-daily"}))]
+#[schema(as = AssignRequest, example = json!({"owner": "Kim Osei", "due_at": "2099-12-01T17:00:00Z", "fix": "budget:rfq-draft-daily"}))]
 pub struct AssignBody {
     /// The person.
     pub owner: String,
     /// By when.
     #[schema(format = DateTime)]
     pub due_at: Option<String>,
-    /// The fix that it waits for: a target or a code of its checklist. Where one thing alone stands in the way, it is that.
+    /// The fix that it waits for, which needs `due_at`: a target or a code of its checklist. Where it is not said, `due_at`
+    /// is, and one thing alone stands in the way, it is that.
     pub fix: Option<String>,
     /// A note.
     pub reason: Option<String>,
@@ -33,7 +34,7 @@ pub struct AssignBody {
 
 /// Put it off.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = SnoozeRequest, example = json!({"until": "2026-12-01T08:00:00Z"}))]
+#[schema(as = SnoozeRequest, example = json!({"until": "2099-12-01T08:00:00Z"}))]
 pub struct SnoozeBody {
     /// Until when.
     #[schema(format = DateTime)]
@@ -44,7 +45,7 @@ pub struct SnoozeBody {
 
 /// The data that it waits for.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = SupplyRequest, example = json!({"fields": {"/entity/properties/due_date": "2026-12-01"}}))]
+#[schema(as = SupplyRequest, example = json!({"fields": {"/entity/properties/due_date": "2099-12-01"}}))]
 pub struct SupplyBody {
     /// Values by the field's pointer; only fields that the item asks for (`supply`).
     #[schema(value_type = Object)]

@@ -26,7 +26,7 @@ const LONGEST_MESSAGE: usize = 16 * 1024;
 #[schema(value_type = Object, example = json!({
     "specversion": "1.0", "id": "17", "source": "rfq-runtime", "type": "tollgate.step.failed", "subject": "run-17",
     "time": "2026-11-23T17:00:00Z",
-    "data": {"attempt": 1, "step": "price-lookup", "error": {"code": "timeout", "message": "The ERP did not answer."}}
+    "data": {"agent": {"id": "rfq-draft"}, "attempt": 1, "step": "price-lookup", "error": {"code": "timeout", "message": "The ERP did not answer."}}
 }))]
 pub struct EventsBody(pub Value);
 

@@ -269,12 +269,12 @@ pub struct FiredRuleAnswer {
     #[schema(value_type = String, example = "deny")]
     pub name: Value,
     /// Its file and line.
-    #[schema(example = "policies/entities/rfq.rego:12")]
+    #[schema(example = "entities/rfq.rego:27")]
     pub rule: String,
     /// The code that it gives.
     pub code: Option<String>,
-    /// What it said.
-    #[schema(value_type = Object)]
+    /// What it said: any JSON.
+    #[schema(value_type = Value)]
     pub value: Value,
 }
 
@@ -342,8 +342,8 @@ pub struct AuditAnswer {
     pub subject: String,
     /// Why, where somebody said so.
     pub reason: Option<String>,
-    /// What stood before.
-    #[schema(value_type = Option<Object>)]
+    /// What stood before: any JSON.
+    #[schema(value_type = Value)]
     pub before: Option<Value>,
     /// What stands since: the same text as in the journal.
     #[schema(value_type = Vec<Object>)]

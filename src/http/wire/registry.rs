@@ -88,7 +88,7 @@ pub enum ModeKindBody {
 
 /// An agent's mode as an admin sets it.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(as = ModeRequest, example = json!({"mode": "observe", "reason": "new policy on trial", "ends_at": "2026-12-01T00:00:00Z"}))]
+#[schema(as = ModeRequest, example = json!({"mode": "observe", "reason": "new policy on trial", "ends_at": "2099-12-01T00:00:00Z"}))]
 pub struct ModeBody {
     /// The mode.
     pub mode: ModeKindBody,
