@@ -58,3 +58,23 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::effect::DroppedSegment;
+    use super::*;
+
+    /// The record that says so may be dropped itself one day: then the checkpoint is what says it.
+    #[test]
+    fn what_was_dropped_last_outlives_the_segment_that_says_so() {
+        let segment = |first_seq, last_seq| DroppedSegment { first_seq, last_seq, head: "ab".repeat(32) };
+        let mut state = State::default();
+        assert_eq!(state.as_effects().count(), 0);
+        for segments in [vec![segment(1, 9)], vec![segment(10, 20), segment(21, 30)]] {
+            state.restore(&[Effect::Journal(JournalNote::Dropped(segments))], 40);
+        }
+        let mut again = State::default();
+        again.restore(&state.as_effects().collect::<Vec<_>>(), 40);
+        assert_eq!(again.dropped(), [segment(10, 20), segment(21, 30)]);
+    }
+}

@@ -153,7 +153,7 @@ fn the_events_of_the_docs_are_taken_by_a_fresh_daemon() {
     let event = fenced(page, "## Reporting");
     let headers = [("content-type", "application/cloudevents+json")];
     let outcome = daemon.admin().send("POST", "/api/v1/events", &headers, event.to_string().as_bytes()).expect(200);
-    assert_eq!(outcome["standing"], "counted", "{outcome:?}");
+    assert_eq!(outcome["items"][0]["standing"], "counted", "{outcome:?}");
     let run = daemon.admin().get("/api/v1/runs/run-17").expect(200);
     assert_eq!(run["agent"], "rfq-draft", "{run:?}");
 }
