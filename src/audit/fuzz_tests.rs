@@ -186,6 +186,5 @@ proptest! {
         let again: Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(canonical_json(&again), text.clone());
         prop_assert_eq!(canonical_json(&respelt(&value)), text);
-        prop_assert_eq!(canonical_digest(&respelt(&value)), canonical_digest(&value));
     }
 }

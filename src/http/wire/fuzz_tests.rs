@@ -1,6 +1,6 @@
 //! Any JSON in the place of any part of any body: read, or refused with a 4xx that names the place.
 
-use super::{attention_act, budget, event, hold, registry, run_act, setup};
+use super::{attention_act, budget, claim, event, hold, registry, run_act, setup};
 use crate::http::json;
 use crate::http::problem::Problem;
 use crate::http::read::read;
@@ -45,13 +45,13 @@ fn bodies() -> Vec<(Value, Reader)> {
                     "media_type": "text/plain", "content": "aGVsbG8="}}}),
             |value| event::incoming(value, "").map(drop),
         ),
-        (json!({"category": "noise", "reason": "r"}), reader!(run_act::CancelBody, asked)),
+        (json!({"category": "noise", "reason": "r"}), reader!(run_act::CancelBody, asked, "")),
         (json!({"reason": "r"}), reader!(run_act::ForceStopBody, asked)),
         (
             json!({"plan_version": "plan_1", "idempotency_key": "k", "reason": "r", "acknowledge": ["hold_1"]}),
             reader!(run_act::RetryBody, asked),
         ),
-        (json!({"worker": "w", "agents": ["a"], "wait_s": 1}), reader!(run_act::ClaimBody, asked)),
+        (json!({"worker": "w", "agents": ["a"], "wait_s": 1}), reader!(claim::ClaimBody, asked)),
         (json!({"status": "down", "detail": "d"}), reader!(setup::ConnectorBody, asked)),
         (
             json!({"agent": "a", "cron": "0 * * * *", "time_zone": "UTC", "grace_s": 60}),

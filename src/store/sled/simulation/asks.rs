@@ -139,7 +139,7 @@ impl Asks {
             83 => {
                 let run = self.run(state, |_| true)?.id.clone();
                 let (category, reason) = (CancelCategory::Noise, "n".to_owned());
-                let command = Command::Run(RunCommand::Cancel { run: run.clone(), category, reason });
+                let command = Command::Run(RunCommand::Cancel { run: run.clone(), category, reason, seen: None });
                 Some(Sent { envelope: envelope(command), what: What::Cancel(run) })
             }
             84 => {
@@ -395,6 +395,7 @@ impl Asks {
             reason: "again".to_owned(),
             acknowledge: plan.side_effects.into_iter().map(|effect| effect.id).collect(),
             overridden: self.random.percent(60),
+            seen: None,
             judged: Admit {
                 body: key.clone(),
                 judged: judged(state, &request),
