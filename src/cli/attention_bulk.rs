@@ -28,10 +28,10 @@ pub(super) struct BulkArgs {
     /// Of this person
     #[arg(long)]
     of: Option<String>,
-    /// All of this group of `groups --by fingerprint`
+    /// All of this group of: groups --by fingerprint
     #[arg(long)]
     fingerprint: Option<String>,
-    /// All of this group of `groups --by fix`
+    /// All of this group of: groups --by fix
     #[arg(long)]
     fix: Option<String>,
     /// Those without a decision alone
@@ -40,8 +40,10 @@ pub(super) struct BulkArgs {
     /// Why (retry, cancel, escalate, resolve)
     #[arg(long)]
     reason: Option<String>,
-    /// `no_longer_needed`, `wrong_record`, `noise` or `denial_was_right`; resolve also `fixed` (cancel, resolve)
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "no_longer_needed, wrong_record, noise or denial_was_right; resolve also fixed (cancel, resolve)"
+    )]
     category: Option<String>,
     /// Acknowledge the side effects that the preview names (retry)
     #[arg(long)]
