@@ -16,7 +16,9 @@ pub(super) fn first_rounded(bytes: &[u8]) -> Option<String> {
         match byte {
             b'{' => open.push(Inside::Object { key: &[], named: false }),
             b'[' => open.push(Inside::List { index: 0 }),
-            b'}' | b']' => drop(open.pop()),
+            b'}' | b']' => {
+                open.pop();
+            }
             b',' => match open.last_mut() {
                 Some(Inside::List { index }) => *index += 1,
                 Some(Inside::Object { named, .. }) => *named = false,

@@ -77,7 +77,7 @@ fn workers(settings: &HttpConfig) -> usize {
 /// and that once more for whoever watches it.
 fn most_connections(settings: &HttpConfig, workers: usize) -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
-    let possible = files.map(|files| files.saturating_sub(FILES_OF_OUR_OWN) / 2 / workers).unwrap_or(usize::MAX);
+    let possible = files.map_or(usize::MAX, |files| files.saturating_sub(FILES_OF_OUR_OWN) / 2 / workers);
     if possible < settings.max_connections_per_worker {
         tracing::warn!(target: "tollgate::http", files, connections = possible * workers,
             "fewer connections than configured are taken, for this process may open no more files");

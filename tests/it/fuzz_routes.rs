@@ -221,7 +221,7 @@ fn escaped(text: &str) -> String {
 
 fn segment(known: &Known) -> BoxedStrategy<String> {
     let odd = prop_oneof![select(&WORDS[..]).prop_map(str::to_owned), any::<String>()].prop_map(|text| escaped(&text));
-    let bare = "[!$&-.0-;=@-Z_a-z~]{1,40}|%[0-9a-f]{2}|%[g-z]|%".prop_map(|text| text);
+    let bare = "[!$&-.0-;=@-Z_a-z~]{1,40}|%[0-9a-f]{2}|%[g-z]|%";
     prop_oneof![6 => select(known.ids.clone()), 2 => odd, 1 => bare].boxed()
 }
 

@@ -59,9 +59,10 @@ fn of_a_run(run: &str, fails: bool) -> Vec<Value> {
     }
     let error =
         json!({"attempt": 1, "error": {"code": "provider_unavailable", "message": "the price list did not answer"}});
-    events.push(match fails {
-        true => event(OF_A_RUN - 1, "tollgate.run.failed", error),
-        false => event(OF_A_RUN - 1, "tollgate.run.completed", json!({"attempt": 1})),
+    events.push(if fails {
+        event(OF_A_RUN - 1, "tollgate.run.failed", error)
+    } else {
+        event(OF_A_RUN - 1, "tollgate.run.completed", json!({"attempt": 1}))
     });
     events
 }

@@ -95,13 +95,11 @@ struct Reader {
 impl Reader {
     /// Whether it took something. One that reads nothing for too long is let go of; it may come back.
     async fn takes(&self, bytes: Bytes) -> bool {
-        match tokio::time::timeout(self.longest, self.sender.send(bytes)).await {
-            Ok(sent) => sent.is_ok(),
-            Err(_) => {
-                self.busy.iter().for_each(Busy::close);
-                false
-            }
+        let sent = tokio::time::timeout(self.longest, self.sender.send(bytes)).await;
+        if sent.is_err() {
+            self.busy.iter().for_each(Busy::close);
         }
+        sent.is_ok_and(|sent| sent.is_ok())
     }
 }
 

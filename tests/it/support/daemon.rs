@@ -213,6 +213,12 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(setup) = &self.setup
+        {
+            // a test that failed while it held the disk would wait for ever for the daemon to drain
+            setup.disk.calm();
+        }
         self.end();
     }
 }
