@@ -155,10 +155,10 @@ fn changed(mut body: Value, changes: &[(Index, Change)]) -> Value {
         match (change, place) {
             (Change::Put(junk), place) => *place = junk.clone(),
             (Change::Nest(depth), place) => *place = (0..*depth).fold(place.take(), |inner, _| json!([inner])),
-            (Change::Remove(at), Value::Object(fields)) => drop(taken(fields, at)),
+            (Change::Remove(at), Value::Object(fields)) => drop(taken(fields, *at)),
             (Change::Remove(_), Value::Array(items)) => drop(items.pop()),
             (Change::Rename(at, name), Value::Object(fields)) => {
-                if let Some(value) = taken(fields, at) {
+                if let Some(value) = taken(fields, *at) {
                     fields.insert((*name).to_owned(), value);
                 }
             }
@@ -171,7 +171,7 @@ fn changed(mut body: Value, changes: &[(Index, Change)]) -> Value {
 }
 
 /// One of the fields, taken out.
-fn taken(fields: &mut serde_json::Map<String, Value>, at: &Index) -> Option<Value> {
+fn taken(fields: &mut serde_json::Map<String, Value>, at: Index) -> Option<Value> {
     let key = fields.keys().nth(at.index(fields.len().max(1)))?.clone();
     fields.remove(&key)
 }

@@ -68,7 +68,7 @@ fn bodies_that_many_send_halves_of_take_no_more_memory_than_they_may() {
     let body =
         format!("{head}Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{}", " ".repeat(999_000));
     // who is refused in the middle may see its connection broken
-    let clients: Vec<_> = (0..150)
+    let clients: Vec<_> = (0..300)
         .map(|_| {
             let mut stream = TcpStream::connect(process.address()).unwrap();
             let _ = stream.write_all(body.as_bytes());
@@ -77,7 +77,7 @@ fn bodies_that_many_send_halves_of_take_no_more_memory_than_they_may() {
         .collect();
     process.admin().admit(&example("meanwhile", "0")).allowed();
     let grown = process.memory_mib().saturating_sub(before);
-    assert!(grown < 80, "{grown} MiB more, of 143 that were sent");
+    assert!(grown < 140, "{grown} MiB more, of 286 that were sent");
     drop(clients);
 }
 
@@ -87,8 +87,8 @@ fn the_journal_always_finds_a_file_to_open() {
     let process = site.start_with_files(400);
     let admin = process.admin();
     admin.admit(&example("first", "0")).allowed();
-    let stalled: Vec<_> = (0..1_000).filter_map(|_| sent(&process, b"GET /he")).collect();
-    assert!(stalled.len() > 400, "more than it may have files: {}", stalled.len());
+    // each would take two files; those that are not taken in fit the kernel's queue
+    let stalled: Vec<_> = (0..240).map(|_| sent(&process, b"GET /he").unwrap()).collect();
     // a connection that is there already goes on, over several segments of the journal
     for n in 0..300 {
         admin.admit(&example(&format!("meanwhile-{n}"), "0")).allowed();
