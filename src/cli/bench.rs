@@ -47,7 +47,7 @@ pub struct BenchArgs {
     /// How long holds stay open, in seconds
     #[arg(long, default_value_t = 2)]
     pub hold_ttl_s: u32,
-    /// Report events of runs instead: batches of 100, ten runs each, from start to end; `allowed` counts events
+    /// Report events of runs instead: batches of 100, ten runs each, from start to end; what is counted as allowed are events
     #[arg(long, conflicts_with_all = ["requests", "settle", "rate", "get"])]
     pub events: bool,
     /// Of a hundred such runs, so many fail

@@ -39,8 +39,11 @@ fn wider(wall: Duration, used: Duration) -> Duration {
     wall.mul_f64(busy.clamp(1.0, WIDEST_WALL) * 1.25)
 }
 
-/// One answer of the RVM in so many is judged by the interpreter too.
-const SAMPLE: u32 = 512;
+/// Whether the answer of this number is judged by the interpreter too: one in 512, spread so that layers which are asked in
+/// turn all have their share (Weyl's sequence).
+const fn is_sampled(number: u32) -> bool {
+    number.wrapping_mul(0x9e37_79b1) >> 23 == 0
+}
 
 impl Engines {
     /// Has one engine of a layer answer for the value of a rule, and tells how much CPU time that took. The engine is kept for
@@ -161,7 +164,7 @@ impl Engines {
             }
         };
         self.by_machine = self.by_machine.wrapping_add(1);
-        if used <= limit && self.by_machine.is_multiple_of(SAMPLE) {
+        if used <= limit && is_sampled(self.by_machine) {
             compiled.about(input, nanoseconds(now));
             let same = match compiled.ask(compile::gathered_name(must_say), limit.mul_f64(WIDEST_WALL)) {
                 Ok(wanted) => wanted == value,
@@ -227,6 +230,19 @@ impl Answer {
 mod tests {
     use super::super::tests::set;
     use super::*;
+
+    #[test]
+    fn layers_asked_in_turn_are_all_sampled() {
+        for layers in 1..=8 {
+            for layer in 0..layers {
+                let asked = (0..512_000_u32).filter(|number| number % layers == layer);
+                let (asked, sampled) =
+                    asked.fold((0, 0), |(asked, hit), number| (asked + 1, hit + u32::from(is_sampled(number))));
+                assert!((asked / 1_024..asked / 256).contains(&sampled), "{sampled} of {asked}, {layer} of {layers}");
+            }
+        }
+    }
+
     use crate::policy::{Layers, Limits, Quarantine};
     use std::cell::Cell;
 

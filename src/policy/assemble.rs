@@ -49,17 +49,33 @@ fn interpreted(modules: &[(&str, &Facts)]) -> Option<String> {
     None
 }
 
-/// What of the input modules read.
+/// The most paths that are read through variables; a layer has a handful.
+const MOST_THROUGH_VARIABLES: usize = 512;
+
+/// What of the input modules read. A variable may stand for any part of it that is named somewhere (`p := input.entity`,
+/// `some c in input.connectors`): what is read of a variable counts below each of these.
 fn reads(modules: &[(&str, &Facts)]) -> BTreeSet<Vec<String>> {
-    let mut reads = BTreeSet::new();
+    let owned = |path: &[&str]| -> Vec<String> { path.iter().map(|part| (*part).to_owned()).collect() };
+    let (mut reads, mut of_variables) = (BTreeSet::new(), BTreeSet::new());
     for (_, facts) in modules {
-        for reference in facts.rules.iter().flat_map(|rule| &rule.references) {
+        for (rule, reference) in facts.rules.iter().flat_map(|rule| rule.references.iter().map(move |r| (rule, r))) {
+            if rule.locals.contains_key(&reference.root) && reference.arguments.is_none() {
+                of_variables.insert(owned(&reference.prefix()[1..]));
+                continue;
+            }
             let path = in_full(facts, reference);
             if let Some(("input", path)) = path.split_first().map(|(root, path)| (*root, path)) {
-                reads.insert(path.iter().map(|part| (*part).to_owned()).collect());
+                reads.insert(owned(path));
             }
         }
     }
+    of_variables.remove(&Vec::new());
+    let through: Vec<Vec<String>> = reads
+        .iter()
+        .flat_map(|path| of_variables.iter().map(|below| [path.as_slice(), below].concat()))
+        .take(MOST_THROUGH_VARIABLES)
+        .collect();
+    reads.extend(through);
     reads
 }
 

@@ -1,11 +1,9 @@
 //! Policy: Rego layers that judge an input document.
 //!
 //! [`check()`] makes a [`PolicySet`] out of a [`Tree`], or says everything that is wrong. Each worker has its own
-//! [`Engines`] and asks them: [`Engines::evaluate`]. Nothing here reads a directory, a clock or a log; regorus is
-//! named in this room alone.
+//! [`Engines`] and asks them: [`Engines::evaluate`]. regorus is named in this room alone.
 //!
-//! Reading order: `tree`, `check`, `outline`, `lint`, `set`, `evaluate`, `asking`, `output`; then `compile` and `builtins` for how the
-//! interpreter is kept in bounds, `attribute` and `explain` for which rule spoke, `testing` and `cases` for tests.
+//! Reading order: `tree`, `check`, `outline`, `lint`, `set`, `evaluate`, `asking`, `output`; then `compile` and `builtins`.
 
 #[cfg(test)]
 mod adversarial_tests;

@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// For how long the events of a run that is over for good are told from repeats, in hours.
 const SEEN_FOR_H: i64 = 24;
 
+/// How many runs that are over for good are kept at hand, the last ones. Of those before them the audit trail tells, and the
+/// recorded decisions and events.
+const RUNS_KEPT: usize = 1_000_000;
+
 /// A moment and a run: what indexes are made of.
 type Entry = (Timestamp, RunId);
 
@@ -29,6 +33,8 @@ pub struct Runs {
     due: BTreeSet<Entry>,
     held: HashMap<WorkerId, usize>,
     over: BTreeSet<Entry>,
+    /// Runs of which only the outcome is kept.
+    past: BTreeSet<Entry>,
     asked: HashMap<RunId, Timestamp>,
     seen: HashMap<RunId, SeenEvents>,
     holds: HashMap<RunId, RunHolds>,
@@ -114,6 +120,7 @@ impl Runs {
         }
         if let Some(at) = over_at(old) {
             self.over.remove(&entry(at));
+            self.past.remove(&entry(at));
         }
     }
 
@@ -177,8 +184,13 @@ impl Runs {
         self.schedules_due.extend(due(schedule));
     }
 
-    /// Lets go of what only helps while a run may still go on: which of its events are known, and its holds one by one.
+    /// Lets go of what only helps while a run may still go on: which of its events are known, and its holds one by one; and
+    /// of the oldest runs that are over, where there are too many.
     pub(super) fn forget(&mut self, now: Timestamp) {
+        self.forget_beyond(now, RUNS_KEPT);
+    }
+
+    fn forget_beyond(&mut self, now: Timestamp, most: usize) {
         while let Some((at, _)) = self.over.first()
             && *at <= now
         {
@@ -188,7 +200,16 @@ impl Runs {
                 if let Some(holds) = self.holds.get_mut(&run) {
                     holds.fold(at);
                 }
+                self.past.insert((at, run));
             }
+        }
+        while self.past.len() > most {
+            let Some((_, run)) = self.past.pop_first() else { return };
+            if let Some(old) = self.runs.remove(&run) {
+                self.leave_indexes(&old);
+                self.by_time.remove(&(old.created_at, run.clone()));
+            }
+            self.holds.remove(&run);
         }
     }
 
@@ -326,4 +347,46 @@ fn over_at(run: &Run) -> Option<Timestamp> {
     let over = matches!(run.status(), AttemptState::Completed | AttemptState::Cancelled) && !run.is_alive();
     let after = SignedDuration::from_hours(SEEN_FOR_H);
     over.then(|| run.updated_at.checked_add(after).unwrap_or(Timestamp::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(hour: i64) -> Timestamp {
+        "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hour)
+    }
+
+    fn put(runs: &mut Runs, id: &str, state: &str, hour: i64) {
+        let attempt = json!({"number": 1, "state": state, "cause": {"kind": "first"}, "queued_at": at(hour)});
+        let run = json!({"id": id, "agent": "a", "attempts": [attempt], "events": 1,
+            "created_at": at(hour), "updated_at": at(hour)});
+        runs.apply(&Effect::Run(Arc::new(serde_json::from_value(run).unwrap())));
+    }
+
+    #[test]
+    fn of_runs_that_are_over_the_last_ones_are_kept() {
+        let mut runs = Runs::default();
+        for hour in 0..6 {
+            put(&mut runs, &format!("over-{hour}"), if hour % 2 == 0 { "completed" } else { "cancelled" }, hour);
+        }
+        put(&mut runs, "failed", "failed", 0);
+        put(&mut runs, "going-on", "running", 0);
+        let left = |runs: &mut Runs, hour: i64| {
+            runs.forget_beyond(at(hour), 2);
+            let mut left: Vec<String> = runs.back(None, None).map(|run| run.id.to_string()).collect();
+            left.sort();
+            assert_eq!(left.len(), runs.count());
+            assert_eq!(runs.counts().map(|(_, count)| count).sum::<usize>(), left.len());
+            assert_eq!(runs.moved.len(), left.len());
+            left.join(" ")
+        };
+        assert_eq!(left(&mut runs, 23), "failed going-on over-0 over-1 over-2 over-3 over-4 over-5", "all are recent");
+        assert_eq!(left(&mut runs, 27), "failed going-on over-2 over-3 over-4 over-5", "two of four are kept");
+        // one that moves again is no longer the oldest
+        put(&mut runs, "over-2", "completed", 28);
+        assert_eq!(left(&mut runs, 40), "failed going-on over-2 over-4 over-5");
+        assert_eq!(left(&mut runs, 60), "failed going-on over-2 over-5");
+    }
 }

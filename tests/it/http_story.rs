@@ -175,7 +175,7 @@ fn budgets_are_listed_page_by_page() {
     let page = |query: &str| {
         let page = admin.get(&format!("/api/v1/budgets{query}")).expect(200);
         let ids = page["items"].as_array().unwrap().iter().map(|b| b["id"].as_str().unwrap().to_owned());
-        (ids.collect::<Vec<_>>().join(""), page["next"].clone())
+        (ids.collect::<String>(), page["next"].clone())
     };
     assert_eq!(page(""), ("abde".to_owned(), json!(null)));
     assert_eq!(page("?limit=2"), ("ab".to_owned(), json!("b")));

@@ -98,6 +98,10 @@ impl Change {
 /// Puts a value at a path, and what is missing on the way; a value of another type on the way makes room.
 fn set_at(value: &mut Json, path: &[String], to: Option<&Json>) {
     let Some((name, rest)) = path.split_first() else { return };
+    if let Some(items) = value.as_array_mut() {
+        // read of each entry of a list
+        return items.iter_mut().for_each(|item| set_at(item, path, to));
+    }
     if !value.is_object() {
         if to.is_none() {
             return;
@@ -153,7 +157,7 @@ fn usual() -> Json {
         "estimate": [{"unit": "usd", "amount": "1"}, {"unit": "tokens", "amount": "100"}],
         "budgets": [{"id": "budget", "unit": "usd", "limit": "10", "remaining": "5", "resets_at": null,
                      "as_of": "2026-01-01T00:00:00Z"}],
-        "connectors": ["erp"],
+        "connectors": [{"id": "erp", "status": "up", "detail": null, "since": "2026-01-01T00:00:00Z"}],
         "now": {"rfc3339": "2026-01-01T00:00:00Z", "ns": 1_767_225_600_000_000_000_i64},
         "context": {},
     })

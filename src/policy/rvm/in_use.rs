@@ -39,6 +39,9 @@ struct Queue {
     waiting: VecDeque<LayerId>,
 }
 
+/// The most layers of earlier sets that are kept in mind because they were not trusted.
+const MOST_DISTRUSTED: usize = 4096;
+
 /// The most layers that are kept in mind because somebody asked them; the others come in their turn.
 const MOST_ASKED: usize = 1024;
 
@@ -74,12 +77,18 @@ impl EnginesInUse {
         self.layers.lock().contains_key(&layer.address)
     }
 
-    /// Keeps only what concerns a set.
+    /// Keeps what concerns a set, and what was not trusted before.
     pub fn retain(&self, set: &PolicySet) {
         let digests: BTreeSet<&Digest> = set.layers().map(|layer| &layer.address).collect();
         let mut layers = self.layers.lock();
         let before = layers.len();
-        layers.retain(|digest, _| digests.contains(digest));
+        // a layer that was not trusted is not trusted when it comes back: so many are kept in mind
+        let mut distrusted = 0;
+        layers.retain(|digest, found| {
+            let bad = matches!(found, EngineInUse::Interpreter(_));
+            distrusted += usize::from(bad);
+            digests.contains(digest) || (bad && distrusted <= MOST_DISTRUSTED)
+        });
         if layers.len() != before {
             self.generation.fetch_add(1, Ordering::Release);
         }
