@@ -12,5 +12,5 @@ pub use answer::{AdmissionAnswer, Decision, HeldBudget, HoldAnswer};
 pub use input::{BudgetAdvice, ConnectorAdvice, InputParts, input_document};
 pub use mask::{Mask, MaskKey, Masked};
 pub use rate::{Buckets, Rate, Shares};
-pub use record::{DecisionRecord, Judged};
+pub use record::{DecisionRecord, Judged, is_action_of_its_run};
 pub use request::{Action, Entity, Kind, Request, RunRef};

@@ -73,7 +73,11 @@ impl DecisionRecord {
     /// The run that it is an action of. What was asked in another agent's name, or by an attempt that is over, is none of
     /// the run's, and no retry repeats it.
     pub fn action_of(&self) -> Option<&RunId> {
-        let fenced = self.codes.iter().any(|code| code == Code::AttemptFenced.as_str());
-        self.run.as_ref().filter(|_| self.kind == Kind::Action && !fenced)
+        self.run.as_ref().filter(|_| is_action_of_its_run(self.kind, self.codes.iter().map(String::as_str)))
     }
+}
+
+/// The same of a decision's parts.
+pub fn is_action_of_its_run<'c>(kind: Kind, mut codes: impl Iterator<Item = &'c str>) -> bool {
+    kind == Kind::Action && codes.all(|code| code != Code::AttemptFenced.as_str())
 }

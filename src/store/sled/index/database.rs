@@ -48,9 +48,14 @@ impl Shelf {
 
     /// The shelf of an operation.
     pub fn of(entry: &Entry) -> Self {
-        if entry.effects.iter().any(|effect| matches!(effect, Effect::Decision(_))) {
+        Self::of_outline(&entry.op, entry.effects.iter().any(|effect| matches!(effect, Effect::Decision(_))))
+    }
+
+    /// The same by its name, and whether it decides an admission.
+    pub(super) fn of_outline(op: &str, decides: bool) -> Self {
+        if decides {
             Self::Decisions
-        } else if entry.op.starts_with("hold.") || RUNTIME_OPERATIONS.contains(&entry.op.as_str()) {
+        } else if op.starts_with("hold.") || RUNTIME_OPERATIONS.contains(&op) {
             Self::Holds
         } else {
             Self::Audit
@@ -374,10 +379,55 @@ mod tests {
     use super::*;
     use crate::store::sled::batch::Record;
     use serde_json::json;
+    use serde_json::value::RawValue;
 
     fn hold(id: &str, state: &str) -> serde_json::Value {
         json!({"id": id, "admission": "adm_1", "agent": "a", "state": state, "placed_at": "2026-11-23T12:00:00Z",
             "expires_at": "2026-11-23T12:10:00Z", "lines": []})
+    }
+
+    /// A record, and its operations as they are written.
+    fn record_of(entries: &[serde_json::Value], accounts: &serde_json::Value) -> (Record, Vec<Box<RawValue>>) {
+        let payload = json!({"time": "2026-11-23T12:00:00Z", "entries": entries, "accounts": accounts}).to_string();
+        let texts = entries.iter().map(|entry| serde_json::value::to_raw_value(entry).unwrap()).collect();
+        (serde_json::from_str(&payload).unwrap(), texts)
+    }
+
+    #[test]
+    fn rows_are_the_same_whether_operations_are_read_whole_or_not() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../tests/golden/effects-v1.json")).unwrap();
+        let effects = golden["effects"].as_array().unwrap();
+        let mut decision = effects.iter().find(|effect| effect.get("decision").is_some()).unwrap().clone();
+        let mut others = Vec::new();
+        for (run, step, codes) in [
+            ("r1", json!("s"), json!([])),
+            ("r2", json!(null), json!([])),
+            ("r3", json!("s"), json!(["attempt_fenced"])),
+        ] {
+            decision["decision"]["run"] = json!(run);
+            decision["decision"]["step"] = step;
+            decision["decision"]["codes"] = codes;
+            if decision["decision"]["codes"] == json!([]) {
+                // an empty list is not written
+                decision["decision"].as_object_mut().unwrap().remove("codes");
+            }
+            others.push(decision.clone());
+        }
+        let entries: Vec<_> = effects
+            .iter()
+            .chain(&others)
+            .zip(["admit", "hold.expire", "run.report", "budget.raise"].iter().cycle())
+            .map(|(effect, op)| json!({"op": op, "actor": {"name": "x"}, "subject": "s", "effects": [effect]}))
+            .collect();
+        let (record, texts) = record_of(&entries, &golden["accounts"]);
+        let texts: Vec<_> = texts.iter().map(|text| &**text).collect();
+        let (mut whole, mut outlined) = (Rows::default(), Rows::default());
+        whole.add(7, &record, &texts).unwrap();
+        outlined.add_texts(7, record.time, &texts, &record.accounts).unwrap();
+        assert_eq!(format!("{whole:?}"), format!("{outlined:?}"));
+        assert!(!whole.holds.is_empty() && !whole.run_events.is_empty());
+        assert!(whole.runs.contains_key(b"r1\0s".as_slice()) && !whole.runs.contains_key(b"r3".as_slice()));
     }
 
     #[test]
@@ -390,10 +440,7 @@ mod tests {
             (1, [entry("admit", hold("hold_1", "pending")), entry("hold.release", hold("hold_1", "released"))]),
             (2, [entry("hold.expire", hold("hold_2", "expired")), entry("hold.settle", hold("hold_2", "settled"))]),
         ] {
-            let payload = json!({"time": "2026-11-23T12:00:00Z", "entries": entries, "accounts": []}).to_string();
-            let record: Record = serde_json::from_str(&payload).unwrap();
-            let texts: Vec<Box<serde_json::value::RawValue>> =
-                entries.iter().map(|entry| serde_json::value::to_raw_value(entry).unwrap()).collect();
+            let (record, texts) = record_of(&entries, &json!([]));
             rows.add(seq, &record, &texts.iter().map(|text| &**text).collect::<Vec<_>>()).unwrap();
         }
         let sealed = Sealed {

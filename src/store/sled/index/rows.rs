@@ -1,12 +1,17 @@
 //! The rows that one sealed segment gives. An operation's row is read as a [`crate::store::sled::Recorded`].
 
 use super::database::Shelf;
-use crate::budget::{AccountKey, HoldState};
-use crate::state::{Effect, Entry};
+use crate::admission::{Kind, is_action_of_its_run};
+use crate::budget::{Account, AccountKey, HoldState};
+use crate::runs::RunEvent;
+use crate::state::Effect;
 use crate::store::sled::batch::Record;
 use crate::store::sled::position::Position;
 use crate::vocabulary::{BudgetId, RunId, StepName};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -83,42 +88,75 @@ impl Rows {
     ) -> Result<(), serde_json::Error> {
         let time = serde_json::to_string(&record.time)?;
         for ((index, entry), text) in (0u32..).zip(&record.entries).zip(texts) {
-            self.add_entry(Position { seq, index }, &time, entry, text)?;
+            let (position, shelf) = (Position { seq, index }, Shelf::of(entry));
+            for effect in &entry.effects {
+                match effect {
+                    Effect::Hold(hold) if hold.state != HoldState::Pending => {
+                        self.add_ended(hold.id.as_str(), shelf, position);
+                    }
+                    Effect::RunEvent(event) => self.add_event(event)?,
+                    Effect::Decision(record) => {
+                        if let Some(run) = record.action_of() {
+                            self.add_admission(run, record.step.as_ref(), position);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.add_operation(shelf, position, &time, text);
         }
-        for account in &record.accounts {
-            self.accounts.insert(account_key(&account.key), serde_json::to_vec(account)?);
+        self.add_accounts(&record.accounts)
+    }
+
+    /// The same where nobody needs the operations themselves: of their text only that is read which the rows are made of.
+    pub(in crate::store::sled) fn add_texts(
+        &mut self,
+        seq: u64,
+        time: Timestamp,
+        texts: &[&RawValue],
+        accounts: &[Account],
+    ) -> Result<(), serde_json::Error> {
+        let time = serde_json::to_string(&time)?;
+        for (index, text) in (0u32..).zip(texts) {
+            let outline: Outline<'_> = serde_json::from_str(text.get())?;
+            let decides = outline.effects.iter().any(|effect| effect.decision.is_some());
+            let (position, shelf) = (Position { seq, index }, Shelf::of_outline(&outline.op, decides));
+            for effect in outline.effects {
+                if let Some(hold) = effect.hold.filter(|hold| hold.state != HoldState::Pending) {
+                    self.add_ended(&hold.id, shelf, position);
+                }
+                if let Some(event) = effect.run_event {
+                    self.add_event(&event)?;
+                }
+                if let Some(DecisionOutline { kind, codes, run: Some(run), step }) = effect.decision
+                    && is_action_of_its_run(kind, codes.iter().map(AsRef::as_ref))
+                {
+                    self.add_admission(&run, step.as_ref(), position);
+                }
+            }
+            self.add_operation(shelf, position, &time, text);
         }
+        self.add_accounts(accounts)
+    }
+
+    fn add_ended(&mut self, hold: &str, shelf: Shelf, position: Position) {
+        self.holds.insert(hold.as_bytes().to_vec(), hold_value(shelf, position));
+    }
+
+    fn add_event(&mut self, event: &RunEvent) -> Result<(), serde_json::Error> {
+        self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
         Ok(())
     }
 
-    fn add_entry(
-        &mut self,
-        position: Position,
-        time: &str,
-        entry: &Entry,
-        text: &RawValue,
-    ) -> Result<(), serde_json::Error> {
-        let shelf = Shelf::of(entry);
-        for effect in &entry.effects {
-            match effect {
-                Effect::Hold(hold) if hold.state != HoldState::Pending => {
-                    self.holds.insert(hold.id.as_str().as_bytes().to_vec(), hold_value(shelf, position));
-                }
-                Effect::RunEvent(event) => {
-                    self.run_events.insert(run_event_key(&event.run, event.number), serde_json::to_vec(event)?);
-                }
-                Effect::Decision(record) => {
-                    if let Some(run) = record.action_of() {
-                        let value = position_key(position).to_vec();
-                        if record.step.is_some() {
-                            self.runs.insert(run_key(run, record.step.as_ref()), value.clone());
-                        }
-                        self.runs.insert(run_key(run, None), value);
-                    }
-                }
-                _ => {}
-            }
+    fn add_admission(&mut self, run: &RunId, step: Option<&StepName>, position: Position) {
+        let value = position_key(position).to_vec();
+        if step.is_some() {
+            self.runs.insert(run_key(run, step), value.clone());
         }
+        self.runs.insert(run_key(run, None), value);
+    }
+
+    fn add_operation(&mut self, shelf: Shelf, position: Position, time: &str, text: &RawValue) {
         let ShelfRows { rows, bytes } = &mut self.shelves[shelf as usize];
         let from = bytes.len();
         // read back as a `Recorded`
@@ -126,8 +164,49 @@ impl Rows {
             bytes.extend_from_slice(part.as_bytes());
         }
         rows.push((position_key(position), from..bytes.len()));
+    }
+
+    fn add_accounts(&mut self, accounts: &[Account]) -> Result<(), serde_json::Error> {
+        for account in accounts {
+            self.accounts.insert(account_key(&account.key), serde_json::to_vec(account)?);
+        }
         Ok(())
     }
+}
+
+/// What of an operation's text the rows are made of; the rest is passed over.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    op: Cow<'a, str>,
+    #[serde(borrow)]
+    effects: Vec<EffectOutline<'a>>,
+}
+
+/// An effect has one of these, or is another one.
+#[derive(Deserialize)]
+struct EffectOutline<'a> {
+    #[serde(borrow)]
+    decision: Option<DecisionOutline<'a>>,
+    #[serde(borrow)]
+    hold: Option<HoldOutline<'a>>,
+    run_event: Option<RunEvent>,
+}
+
+#[derive(Deserialize)]
+struct DecisionOutline<'a> {
+    kind: Kind,
+    #[serde(borrow, default)]
+    codes: Vec<Cow<'a, str>>,
+    run: Option<RunId>,
+    step: Option<StepName>,
+}
+
+#[derive(Deserialize)]
+struct HoldOutline<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    state: HoldState,
 }
 
 /// Where a hold that is no longer pending stands: the operation that changed it last. Before version 3 of the database it

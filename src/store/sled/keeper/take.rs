@@ -82,15 +82,16 @@ impl Work {
 
     fn take_record(&mut self, seq: u64, payload: &[u8], taking: &mut Taking) -> Result<(), serde_json::Error> {
         let Text { time, entries: texts, accounts } = serde_json::from_slice(payload)?;
+        if !taking.copy {
+            return taking.rows.add_texts(seq, time, &texts, &accounts);
+        }
         let entries: Result<Vec<Entry>, _> = texts.iter().map(|text| serde_json::from_str(text.get())).collect();
         let record = Record { time, entries: entries?, accounts };
         if taking.index {
             taking.rows.add(seq, &record, &texts)?;
         }
-        if taking.copy {
-            collect_keys(seq, &record, &mut taking.keys);
-            self.copy.state.commit(record.into_changes(), seq, time);
-        }
+        collect_keys(seq, &record, &mut taking.keys);
+        self.copy.state.commit(record.into_changes(), seq, time);
         Ok(())
     }
 

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// A record's memory is kept for the next one, up to so many bytes.
 const RECORD_KEPT: usize = 64 << 20;
 
+/// So long what fell due meanwhile waits for a command to go along with.
+const SOON: Duration = Duration::from_millis(2);
+
 /// How the writer works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -147,7 +150,14 @@ impl<C: Core> Writer<C> {
             let before = self.journal.chain().seq;
             let committed = catch_unwind(AssertUnwindSafe(|| self.commit()));
             let moved = self.journal.chain().seq > before;
-            wait = if moved && !self.nothing_due() { Duration::ZERO } else { self.settings.tick };
+            wait = if !moved || self.nothing_due() {
+                self.settings.tick
+            } else if idle {
+                Duration::ZERO
+            } else {
+                // the next command is likely to come at once: one record less, if it takes along what is due
+                SOON.min(self.settings.tick)
+            };
             if committed.is_err() {
                 // deciding is caught where it happens; this came from between the journal and the readers, whose state
                 // may be half changed: nothing is committed on top of it
