@@ -362,7 +362,7 @@ mod tests {
         let attempt = json!({"number": 1, "state": state, "cause": {"kind": "first"}, "queued_at": at(hour),
             "last_seen": at(hour)});
         let run = json!({"id": id, "agent": "a", "attempts": [attempt], "events": 1,
-            "created_at": at(hour), "updated_at": at(hour)});
+            "created_at": at(0), "updated_at": at(hour)});
         runs.apply(&Effect::Run(Arc::new(serde_json::from_value(run).unwrap())));
     }
 
