@@ -17,8 +17,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A round that failed is tried again after so long, also when no segment was sealed meanwhile.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How it works.
 #[derive(Clone, Copy, Debug)]
@@ -122,13 +126,16 @@ fn run(mut work: Work, kept: &Kept, woken: &Receiver<()>, in_step: &Sender<()>, 
         while woken.try_recv().is_ok() {}
         let round = work.round(kept, stopping);
         if let Err(error) = &round {
-            tracing::error!(%error, "what is kept behind the journal fails; it is tried again with the next segment");
+            tracing::error!(%error, "what is kept behind the journal fails; it is tried again soon");
         }
+        let failed = round.is_err();
         let why = round.err().filter(KeepError::holds_up).map(|error| error.to_string());
         work.history.progress.stuck(why.as_deref());
         // the start may have stopped waiting for it
         let _ = in_step.send(());
-        if stopping.load(Ordering::Relaxed) || woken.recv().is_err() {
+        // where nothing can be committed for it, no segment is sealed that would wake it
+        let heard = if failed { woken.recv_timeout(AGAIN_AFTER) } else { woken.recv().map_err(Into::into) };
+        if stopping.load(Ordering::Relaxed) || matches!(heard, Err(RecvTimeoutError::Disconnected)) {
             return;
         }
     }
