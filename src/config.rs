@@ -130,7 +130,7 @@ pub struct StoreConfig {
     pub max_batch: usize,
     /// Size at which a segment of the journal is sealed, in bytes.
     pub segment_bytes: u64,
-    /// A checkpoint is made when the journal has grown by so many bytes, or by twice the last one's size.
+    /// A checkpoint is made when the journal has grown by so many bytes of JSON, or by twice the last one's size.
     pub checkpoint_bytes: u64,
     /// Segments of the journal are dropped when they are so many days old; without it, never.
     pub retain_days: Option<u32>,
@@ -146,7 +146,7 @@ impl Default for StoreConfig {
             queue: 4_096,
             deadline_ms: 10_000,
             max_batch: 512,
-            segment_bytes: 64 * 1024 * 1024,
+            segment_bytes: 16 * 1024 * 1024,
             checkpoint_bytes: 128 * 1024 * 1024,
             retain_days: None,
             scrub_mib_per_s: 8,

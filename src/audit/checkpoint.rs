@@ -126,16 +126,33 @@ impl CheckpointHeader {
     }
 }
 
-/// One section as bytes. What it holds must be under 4 GiB.
-pub fn encode_section(kind: SectionKind, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(SECTION_HEADER + content.len());
+/// Adds a section behind what `bytes` holds; `write` puts there what is in it, under 4 GiB.
+pub fn put_section<E>(
+    bytes: &mut Vec<u8>,
+    kind: SectionKind,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let from = bytes.len();
     bytes.extend_from_slice(&(kind as u32).to_le_bytes());
-    bytes.extend_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.resize(from + SECTION_HEADER, 0);
+    write(bytes)?;
+    let (head, content) = bytes[from..].split_at_mut(SECTION_HEADER);
+    head[4..8].copy_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
     let mut checksum = crc32fast::Hasher::new();
-    checksum.update(&bytes);
+    checksum.update(&head[..8]);
     checksum.update(content);
-    bytes.extend_from_slice(&checksum.finalize().to_le_bytes());
-    bytes.extend_from_slice(content);
+    head[8..].copy_from_slice(&checksum.finalize().to_le_bytes());
+    Ok(())
+}
+
+/// One section as bytes.
+#[cfg(test)]
+pub(super) fn encode_section(kind: SectionKind, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let Ok(()) = put_section(&mut bytes, kind, |bytes| {
+        bytes.extend_from_slice(content);
+        Ok::<_, std::convert::Infallible>(())
+    });
     bytes
 }
 

@@ -1,6 +1,7 @@
 //! Any bytes as files of a state directory: nothing panics, and no record, mark or checkpoint is believed that was not
 //! written so.
 
+use super::checkpoint::encode_section;
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Number, Value};
@@ -65,12 +66,13 @@ fn harmed(mut bytes: Vec<u8>, harms: &[Harm]) -> Vec<u8> {
 /// A segment with these payloads: its bytes, and each record's.
 fn segment(payloads: &[Vec<u8>]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let writer = WriterId::from_bytes([9; 16]);
-    let header = SegmentHeader { writer, first_seq: 1, previous_hash: Digest::NONE, previous: Previous::NONE };
+    let header = SegmentHeader { version: FORMAT_VERSION, writer, first_seq: 1, previous_hash: Digest::NONE, previous: Previous::NONE };
     let (mut bytes, mut records, mut chain) = (header.encode().to_vec(), Vec::new(), Chain::START);
     for (time, payload) in payloads.iter().enumerate() {
-        let mut buffer = Vec::new();
+        let (mut buffer, mut room) = (Vec::new(), Vec::new());
         let mut draft = FrameDraft::new(&mut buffer);
         draft.payload().extend_from_slice(payload);
+        draft.pack(&mut room);
         chain = draft.finish(&chain, i64::try_from(time).unwrap()).unwrap();
         bytes.extend_from_slice(&buffer);
         records.push(buffer);

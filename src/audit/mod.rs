@@ -4,7 +4,7 @@
 //! one before it, and if not, where the first bad place is and what it means. The store writes through it and reads
 //! through it, and so does `tollgate audit verify`, which has nothing but the files.
 //!
-//! Format version 1, all numbers little-endian. A *segment* is a file named after the first record in it:
+//! Format version 2, all numbers little-endian. A *segment* is a file named after the first record in it:
 //!
 //! | offset | bytes | segment header |
 //! |---|---|---|
@@ -21,11 +21,13 @@
 //! | offset | bytes | record |
 //! |---|---|---|
 //! | 0 | 4 | CRC-32 of all that follows in the record |
-//! | 4 | 4 | length of the payload |
+//! | 4 | 4 | length of the payload; its highest bit is set where that is packed |
 //! | 8 | 8 | sequence number, 1 for the first, then without a gap |
 //! | 16 | 8 | batch time, nanoseconds since 1970 UTC, never less than the one before |
 //! | 24 | 32 | hash of the record before it |
-//! | 56 | n | payload: JSON in UTF-8 |
+//! | 56 | n | payload: JSON in UTF-8; packed, its length (4) and then the JSON as one block of LZ4 |
+//!
+//! In version 1, which is read as well, nothing is packed.
 //!
 //! The hash of a record is the SHA-256 of all its bytes, checksum and header with it.
 //!
@@ -46,10 +48,10 @@ pub use canonical::canonical_json;
 pub use chain::{Chain, Digest, DigestError, Hashing, WriterId};
 pub use checkpoint::{
     CHECKPOINT_HEADER, CHECKPOINT_VERSION, CheckpointFault, CheckpointHeader, SectionKind, checkpoint_name,
-    checkpoint_seq, encode_section, read_sections,
+    checkpoint_seq, put_section, read_sections,
 };
 pub use entry::{Body, EntryView, PAYLOAD_VERSION, PayloadError, check_version, parse_body};
-pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD, TooLong};
+pub use frame::{Draft as FrameDraft, FRAME_HEADER, Frame, MAX_PAYLOAD, Payload, TooLong, Unpackable};
 pub use mark::{MARK_BYTES, MARK_FILE, Mark};
 pub use scan::{Damage, End, Extent, Fault, scan};
 pub use segment::{FORMAT_VERSION, Previous, SEGMENT_HEADER, SegmentHeader, file_name, first_seq};

@@ -229,16 +229,20 @@ fn whole_but_for_its_length(rest: &[u8]) -> bool {
     else {
         return false;
     };
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&length.to_le_bytes());
-    hasher.update(&rest[8..]);
-    hasher.finalize() == checksum
+    let mut of_rest = crc32fast::Hasher::new();
+    of_rest.update(&rest[8..]);
+    super::frame::as_stored(length).into_iter().any(|length| {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&length.to_le_bytes());
+        hasher.combine(&of_rest);
+        hasher.finalize() == checksum
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Digest, FrameDraft, Previous};
+    use crate::audit::{Digest, FORMAT_VERSION, FrameDraft, Previous};
 
     const TORN: End<'_> = End::Open { durable: 0 };
     const WRITER: WriterId = WriterId::from_bytes([9; 16]);
@@ -246,12 +250,13 @@ mod tests {
     /// A segment with these payloads, and the offsets at which its records begin.
     fn segment(payloads: &[&str]) -> (Vec<u8>, Vec<usize>, Chain) {
         let header =
-            SegmentHeader { writer: WRITER, first_seq: 1, previous_hash: Digest::NONE, previous: Previous::NONE };
+            SegmentHeader { version: FORMAT_VERSION, writer: WRITER, first_seq: 1, previous_hash: Digest::NONE, previous: Previous::NONE };
         let (mut bytes, mut offsets, mut chain) = (header.encode().to_vec(), Vec::new(), Chain::START);
-        let mut buffer = Vec::new();
+        let (mut buffer, mut room) = (Vec::new(), Vec::new());
         for (time, payload) in payloads.iter().enumerate() {
             let mut draft = FrameDraft::new(&mut buffer);
             draft.payload().extend_from_slice(payload.as_bytes());
+            draft.pack(&mut room);
             chain = draft.finish(&chain, i64::try_from(time).unwrap()).unwrap();
             offsets.push(bytes.len());
             bytes.extend_from_slice(&buffer);
@@ -267,6 +272,7 @@ mod tests {
 
     fn header_after(chain: &Chain, length: usize, abandoned: bool) -> SegmentHeader {
         SegmentHeader {
+            version: FORMAT_VERSION,
             writer: WRITER,
             first_seq: chain.seq + 1,
             previous_hash: chain.head,

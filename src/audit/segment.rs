@@ -4,7 +4,7 @@ use super::frame::array;
 use super::{Digest, WriterId};
 
 /// The version of the files' format. A reader refuses a higher one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Bytes before the first record.
 pub const SEGMENT_HEADER: usize = 96;
@@ -28,6 +28,8 @@ impl Previous {
 /// The head of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// The version of the format that it is written in.
+    pub version: u32,
     /// Who writes this chain.
     pub writer: WriterId,
     /// The first record's sequence number.
@@ -60,7 +62,7 @@ impl SegmentHeader {
     pub fn encode(&self) -> [u8; SEGMENT_HEADER] {
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[12..16].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.version.to_le_bytes());
         bytes[16..32].copy_from_slice(self.writer.as_bytes());
         bytes[32..40].copy_from_slice(&self.first_seq.to_le_bytes());
         bytes[40..72].copy_from_slice(self.previous_hash.as_bytes());
@@ -82,10 +84,11 @@ impl SegmentHeader {
             return Err(HeaderError::Checksum);
         }
         let version = number(12)?;
-        if version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&version) {
             return Err(HeaderError::Version(version));
         }
         Ok(Self {
+            version,
             writer: WriterId::from_bytes(array(bytes, 16).ok_or(HeaderError::Short)?),
             first_seq: u64::from_le_bytes(array(bytes, 32).ok_or(HeaderError::Short)?),
             previous_hash: Digest::from_bytes(array(bytes, 40).ok_or(HeaderError::Short)?),
@@ -115,6 +118,7 @@ mod tests {
     #[test]
     fn a_header_reads_back_and_any_changed_byte_is_seen() {
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             writer: WriterId::from_bytes([7; 16]),
             first_seq: 12,
             previous_hash: Digest::of(b"eleven"),
@@ -128,6 +132,11 @@ mod tests {
             assert!(SegmentHeader::decode(&changed).is_err(), "byte {position}");
         }
         assert_eq!(SegmentHeader::decode(&bytes[..95]), Err(HeaderError::Short));
+        let of = |version| SegmentHeader { version, ..header }.encode();
+        assert_eq!(SegmentHeader::decode(&of(1)).map(|header| header.version), Ok(1), "an earlier version is read");
+        for version in [0, FORMAT_VERSION + 1] {
+            assert_eq!(SegmentHeader::decode(&of(version)), Err(HeaderError::Version(version)));
+        }
     }
 
     #[test]

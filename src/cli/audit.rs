@@ -165,7 +165,8 @@ fn export(args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let Format::Jsonl = args.format;
     let mut failed = None;
     let mut visit = |_, frame: &Frame<'_>| {
-        let body = parse_body(frame.payload).map_err(|error| error.to_string())?;
+        let json = frame.payload.json().map_err(|error| error.to_string())?;
+        let body = parse_body(&json).map_err(|error| error.to_string())?;
         let wanted =
             args.since.is_none_or(|since| since <= body.time) && args.until.is_none_or(|until| body.time < until);
         if wanted && failed.is_none() {

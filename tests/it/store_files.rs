@@ -192,6 +192,9 @@ const GOLDEN_CHECKPOINT: u64 = 10;
 const GOLDEN_HEAD: &str = "6325761ac39484e5f1b564173624895e23ce575ab0d8d51a79a486b8acc380f4";
 const GOLDEN_ADMISSION: &str = "adm_01m844dzg0000000000c000wzd";
 
+/// An admission in the second format's journal.
+const GOLDEN_ADMISSION_OF_2: &str = "adm_01m844dzg0000000000w000wzd";
+
 /// The set that the first format's files name.
 const GOLDEN_POLICY_SET: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
 
@@ -227,6 +230,35 @@ fn format_version_1_is_read() {
     });
     assert_eq!(spent, ["0.40"]);
     assert_eq!(read(&store, |state| state.policy_set().map(|set| set.by.name.clone())).as_deref(), Some("mia"));
+}
+
+/// A journal that begins in the first format and goes on in the second, as one does that was upgraded. Never made anew.
+#[test]
+fn format_version_2_is_read_behind_version_1() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v2");
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    fs::create_dir(&journal).unwrap();
+    for entry in fs::read_dir(&golden).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), journal.join(entry.file_name())).unwrap();
+    }
+    let versions: Vec<u8> = segments(&journal).unwrap().iter().map(|(_, path)| fs::read(path).unwrap()[12]).collect();
+    assert_eq!(versions, [1, 1, 2]);
+    let last = fs::read(&segments(&journal).unwrap().last().unwrap().1).unwrap();
+    assert!(!String::from_utf8_lossy(&last).contains("price-lookup/3\",\"decision"), "what it holds is packed");
+    only_the_set_is_missing(&verify(dir.path(), None));
+    let ops: Vec<String> = export(dir.path(), None).iter().map(|e| e["op"].as_str().unwrap().to_owned()).collect();
+    let wanted = ["policy_set.publish", "budget.create", "admit", "admit", "hold.settle", "policy_set.publish", "admit"];
+    assert_eq!(ops, wanted);
+    let store = open(dir.path());
+    let first = decided(&store, admit("rfq-draft", "run-17/price-lookup/3", "0.42"));
+    assert_eq!((first.id.as_str(), first.decision), (GOLDEN_ADMISSION_OF_2, Decision::Allow));
+    let spent = read(&store, |state| {
+        let sums = |account: &tollgate::budget::Account| format!("{} {}", account.sums.spent, account.sums.held);
+        state.accounts_of(&"daily".parse().unwrap()).map(sums).collect::<Vec<_>>()
+    });
+    assert_eq!(spent, ["0.40 0.42"]);
 }
 
 /// A checkpoint that the first format's Tollgate wrote, and the journal that it was made of. Never made anew either.

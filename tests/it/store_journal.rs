@@ -14,7 +14,7 @@ const WRITER: WriterId = WriterId::from_bytes([3; 16]);
 fn recover(dir: &Path, disk: FaultyDisk, roll_at_bytes: u64) -> (Journal, Vec<Vec<u8>>) {
     let mut payloads = Vec::new();
     let walked = walk(dir, &mut |_, frame| {
-        payloads.push(frame.payload.to_vec());
+        payloads.push(frame.payload.json().unwrap().into_owned());
         Ok(())
     })
     .unwrap();
@@ -28,6 +28,7 @@ fn append(journal: &mut Journal, payload: &[u8]) -> Result<(), JournalError> {
     let mut buffer = Vec::new();
     let mut draft = FrameDraft::new(&mut buffer);
     draft.payload().extend_from_slice(payload);
+    draft.pack(&mut Vec::new());
     let next = draft.finish(journal.chain(), i64::try_from(journal.chain().seq).unwrap()).unwrap();
     journal.append(&buffer, next).map(|_| ())
 }

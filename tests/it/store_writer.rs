@@ -99,7 +99,7 @@ fn settings(queue: usize, batch: usize) -> Settings {
 fn sums(dir: &Path) -> Vec<u64> {
     let mut sums = Vec::new();
     walk(dir, &mut |_, frame| {
-        let value: serde_json::Value = serde_json::from_slice(frame.payload).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&frame.payload.json().unwrap()).unwrap();
         sums.push(value["sum"].as_u64().unwrap());
         Ok(())
     })

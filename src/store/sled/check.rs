@@ -92,7 +92,8 @@ pub fn check(state: &Path, head: Option<Digest>) -> Result<Checked, CheckError> 
     let mut notes = Notes::default();
     let checkpoints = checkpoints(state)?;
     let mut visit = |_, frame: &Frame<'_>| {
-        let body = parse_body(frame.payload).map_err(|error| error.to_string())?;
+        let json = frame.payload.json().map_err(|error| error.to_string())?;
+        let body = parse_body(&json).map_err(|error| error.to_string())?;
         checked.entries += body.entries.len() as u64;
         checked.first_time.get_or_insert(body.time);
         checked.last_time = Some(body.time);

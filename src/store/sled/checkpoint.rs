@@ -4,13 +4,13 @@ use super::journal::Disk;
 use super::used_keys::{Generation, UsedKeys};
 use crate::audit::{
     Chain, CheckpointFault, CheckpointHeader, Digest, Hashing, SectionKind, WriterId, checkpoint_name, checkpoint_seq,
-    encode_section, read_sections,
+    put_section, read_sections,
 };
 use crate::budget::Account;
 use crate::state::{CheckpointNote, Effect, State};
 use jiff::Timestamp;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// So many effects or accounts are in one section.
@@ -18,6 +18,9 @@ const SECTION_ITEMS: usize = 1_000;
 
 /// So many bytes are written between two flushes, so that no flush of the journal waits behind all of a checkpoint.
 const FLUSH_BYTES: usize = 4 << 20;
+
+/// So much is read back at once.
+const PIECE: usize = 256 << 10;
 
 /// A checkpoint as it was read.
 #[derive(Debug)]
@@ -68,25 +71,28 @@ pub(super) fn write(
     let path = dir.join(checkpoint_name(header.chain.seq));
     let fresh = path.with_extension("ckpt.new");
     let mut file = Writing { file: disk.create(&fresh)?, hashing: Hashing::default(), buffer: Vec::new(), length: 0 };
-    file.put(&header.encode())?;
+    file.buffer.extend_from_slice(&header.encode());
     let mut effects = state.as_effects().peekable();
     while effects.peek().is_some() {
         let some: Vec<Effect> = effects.by_ref().take(SECTION_ITEMS).collect();
-        file.put(&encode_section(SectionKind::Effects, &serde_json::to_vec(&some)?))?;
+        file.section(SectionKind::Effects, |bytes| Ok(serde_json::to_writer(bytes, &some)?))?;
     }
     let mut accounts = state.accounts().peekable();
     while accounts.peek().is_some() {
         let some: Vec<&Account> = accounts.by_ref().take(SECTION_ITEMS).collect();
-        file.put(&encode_section(SectionKind::Accounts, &serde_json::to_vec(&some)?))?;
+        file.section(SectionKind::Accounts, |bytes| Ok(serde_json::to_writer(bytes, &some)?))?;
     }
     for generation in keys.generations().iter() {
-        file.put(&encode_section(SectionKind::Keys, &encode_keys(generation)))?;
+        file.section(SectionKind::Keys, |bytes| {
+            encode_keys(generation, bytes);
+            Ok(())
+        })?;
     }
     let (digest, bytes) = file.finish()?;
     disk.rename(&fresh, &path)?;
     disk.sync_dir(dir)?;
     let note = CheckpointNote { seq: header.chain.seq, sha256: digest.to_string(), bytes };
-    let found = Digest::of(&fs::read(&path)?);
+    let found = digest_of(&path)?;
     if found != digest {
         return Err(io::Error::other(format!("{} was read back with other bytes", path.display())));
     }
@@ -102,14 +108,18 @@ struct Writing {
 }
 
 impl Writing {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hashing.update(bytes);
-        self.length += bytes.len() as u64;
-        self.buffer.extend_from_slice(bytes);
+    fn section(
+        &mut self,
+        kind: SectionKind,
+        write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        put_section(&mut self.buffer, kind, write)?;
         if self.buffer.len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.hashing.update(&self.buffer);
+        self.length += self.buffer.len() as u64;
         for piece in self.buffer.chunks(FLUSH_BYTES) {
             self.file.append(piece)?;
             self.file.sync()?;
@@ -119,23 +129,37 @@ impl Writing {
     }
 
     fn finish(mut self) -> io::Result<(Digest, u64)> {
-        let end = encode_section(SectionKind::End, self.hashing.so_far().as_bytes());
-        self.put(&end)?;
+        self.flush()?;
+        let digest = self.hashing.so_far();
+        self.section(SectionKind::End, |bytes| {
+            bytes.extend_from_slice(digest.as_bytes());
+            Ok(())
+        })?;
         self.flush()?;
         Ok((self.hashing.so_far(), self.length))
     }
 }
 
-fn encode_keys(generation: &Generation) -> Vec<u8> {
+fn encode_keys(generation: &Generation, bytes: &mut Vec<u8>) {
     let end = i64::try_from(generation.last_end.as_nanosecond()).unwrap_or(i64::MAX);
-    let mut bytes = Vec::with_capacity(16 + 16 * generation.keys.len());
+    bytes.reserve(16 + 16 * generation.keys.len());
     bytes.extend_from_slice(&generation.upto.to_le_bytes());
     bytes.extend_from_slice(&end.to_le_bytes());
     for (fingerprint, place) in &generation.keys {
         bytes.extend_from_slice(&fingerprint.to_le_bytes());
         bytes.extend_from_slice(&place.to_le_bytes());
     }
-    bytes
+}
+
+/// A file's digest, read piece by piece.
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let (mut file, mut hashing, mut piece) = (fs::File::open(path)?, Hashing::default(), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hashing.so_far()),
+            read => hashing.update(&piece[..read]),
+        }
+    }
 }
 
 fn decode_keys(content: &[u8]) -> Option<Generation> {

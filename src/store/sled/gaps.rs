@@ -49,7 +49,8 @@ fn gone(first: u64, last: u64) -> Damage {
 pub(super) fn told_dropped(journal: &Path) -> Result<Vec<DroppedSegment>, ReadError> {
     let mut dropped = Vec::new();
     let mut visit = |_, frame: &Frame<'_>| {
-        let body = parse_body(frame.payload).map_err(|error| error.to_string())?;
+        let json = frame.payload.json().map_err(|error| error.to_string())?;
+        let body = parse_body(&json).map_err(|error| error.to_string())?;
         for entry in body.entries.iter().filter(|entry| entry.op == "journal.drop") {
             let effects: Vec<Effect> = serde_json::from_str(entry.effects.get()).map_err(|error| error.to_string())?;
             for effect in effects {

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// A journal of so many bytes is in the database behind soon, and the start waits for it; with a longer one the daemon
 /// answers first.
-const WAITED_FOR_BYTES: u64 = 64 << 20;
+const WAITED_FOR_BYTES: u64 = 16 << 20;
 
 /// How the store works.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl Settings {
     pub fn new(state: impl Into<PathBuf>) -> Self {
         Self {
             state: state.into(),
-            segment_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
             writer: writer::Settings::default(),
             limits: Limits::default(),
             keeping: Keeping::default(),
@@ -142,7 +142,7 @@ impl Sled {
         let disk: Arc<dyn Disk> = Arc::from(disk);
         let findings = Arc::new(Findings::default());
 
-        let Recovered { state, copy, keys, checkpoint, bad_checkpoints, recent, walked } =
+        let Recovered { state, copy, keys, checkpoint, bad_checkpoints, recent, walked, sealed_json } =
             recover(&journal_dir, &checkpoints, &findings)?;
         if let Some(torn) = &walked.torn {
             tracing::warn!(file = %torn.path.display(), offset = torn.offset, bytes = torn.bytes,
@@ -180,7 +180,7 @@ impl Sled {
             checkpoints,
             keeping: settings.keeping,
             copy: super::keeper::Copy { writer: writer_id, ..copy },
-            since: walked.segments.split_last().map_or(0, |(_, sealed)| sealed.iter().map(|one| one.length).sum()),
+            since: sealed_json,
             good: named.iter().cloned().collect(),
             unnamed: checkpoint.clone().filter(|_| named.is_none()),
             queue: Arc::clone(&queue),
@@ -188,6 +188,7 @@ impl Sled {
             findings: Arc::clone(&findings),
             rows: super::index::Rows::default(),
             buffer: super::keeper::Buffer::default(),
+            room: Vec::new(),
         };
         let (keeper, in_step) = Keeper::start(work).map_err(io)?;
         if journal_bytes <= WAITED_FOR_BYTES {

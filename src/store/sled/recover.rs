@@ -30,6 +30,8 @@ pub(super) struct Recovered {
     /// The operations of the open segment.
     pub(super) recent: Vec<(u64, Timestamp, Vec<Entry>)>,
     pub(super) walked: Walk,
+    /// Bytes of JSON in the sealed segments behind the checkpoint.
+    pub(super) sealed_json: u64,
 }
 
 /// Reads a state directory, from the last good checkpoint on.
@@ -136,6 +138,8 @@ fn replay(
         chain: start,
         note: checkpoint.note,
         contradicted: None,
+        sealed_json: 0,
+        room: Vec::new(),
     };
     let walked = walk_after(journal, &start, mark, &mut |place, frame| making.take(place.segment, frame));
     if let Some(fault) = making.contradicted {
@@ -172,6 +176,9 @@ struct Making {
     chain: Chain,
     note: CheckpointNote,
     contradicted: Option<CheckpointFault>,
+    sealed_json: u64,
+    /// What records are unpacked into.
+    room: Vec<u8>,
 }
 
 impl Making {
@@ -180,12 +187,15 @@ impl Making {
             self.chain.head = frame.previous;
             self.enter(segment);
         }
-        check_version(frame.payload).map_err(|error| error.to_string())?;
-        let record: Record = serde_json::from_slice(frame.payload).map_err(|error| error.to_string())?;
+        let json = frame.payload.json_in(&mut self.room).map_err(|error| error.to_string())?;
+        check_version(json).map_err(|error| error.to_string())?;
+        let length = json.len() as u64;
+        let record: Record = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         self.compare(&record)?;
         let time = record.time;
         if segment != self.last {
             collect_keys(frame.seq, &record, &mut self.collected);
+            self.sealed_json += length;
         }
         let entries = self.state.commit(record.into_changes(), frame.seq, time);
         if segment == self.last {
@@ -243,6 +253,7 @@ impl Making {
             checkpoint: Some(self.note),
             bad_checkpoints: Vec::new(),
             recent: self.recent,
+            sealed_json: self.sealed_json,
             walked,
         }
     }

@@ -450,6 +450,7 @@ mod tests {
             head: Digest::default(),
             length: 0,
             next: crate::audit::SegmentHeader {
+                version: crate::audit::FORMAT_VERSION,
                 writer: crate::audit::WriterId::from_bytes([0; 16]),
                 first_seq: 3,
                 previous_hash: Digest::default(),

@@ -3,7 +3,7 @@
 
 use super::{Disk, LogFile, Segment, Walk};
 use crate::audit::{
-    Chain, Frame, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId, file_name,
+    Chain, FORMAT_VERSION, Frame, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId, file_name,
 };
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -31,7 +31,14 @@ pub struct Journal {
 
 enum Current {
     /// Appended to.
-    Open { file: Box<dyn LogFile>, first_seq: u64, length: u64, previous: Previous },
+    Open {
+        file: Box<dyn LogFile>,
+        first_seq: u64,
+        length: u64,
+        previous: Previous,
+        /// Of an earlier version of the format, which has no place for what is written now.
+        is_old: bool,
+    },
     /// The last one was abandoned, and a new one could not be made yet, or none has been made at all.
     None { previous: Previous },
 }
@@ -85,7 +92,7 @@ impl Journal {
                 let mut file = disk.open(&last.path)?;
                 file.sync()?;
                 let (first_seq, length, previous) = (last.header.first_seq, last.length, last.header.previous);
-                Current::Open { file, first_seq, length, previous }
+                Current::Open { file, first_seq, length, previous, is_old: last.header.version < FORMAT_VERSION }
             }
         };
         disk.sync_dir(dir)?;
@@ -149,7 +156,7 @@ impl Journal {
     /// no segment could be made behind it may a start find it, whole, and go on behind it.
     pub fn append(&mut self, record: &[u8], next: Chain) -> Result<Appended, JournalError> {
         self.make_room().map_err(JournalError::Failed)?;
-        let Current::Open { file, first_seq, length, previous } = &mut self.current else {
+        let Current::Open { file, first_seq, length, previous, .. } = &mut self.current else {
             return Err(JournalError::Failed(io::Error::other("no segment is open")));
         };
         match file.append(record).and_then(|()| file.sync()) {
@@ -182,8 +189,12 @@ impl Journal {
     pub fn make_room(&mut self) -> io::Result<()> {
         match self.current {
             Current::None { previous } => self.new_segment(previous),
-            Current::Open { first_seq, length, .. }
-                if length >= self.roll_at_bytes && first_seq != self.chain.seq + 1 =>
+            // one without a record is replaced by the new one, which has its name
+            Current::Open { first_seq, previous, is_old: true, .. } if first_seq == self.chain.seq + 1 => {
+                self.new_segment(previous)
+            }
+            Current::Open { first_seq, length, is_old, .. }
+                if (is_old || length >= self.roll_at_bytes) && first_seq != self.chain.seq + 1 =>
             {
                 self.new_segment(Previous { length, abandoned: false })?;
                 self.sealed_count += 1;
@@ -199,7 +210,8 @@ impl Journal {
     /// segment without a whole head is never a crash's doing.
     fn new_segment(&mut self, previous: Previous) -> io::Result<()> {
         let first_seq = self.chain.seq + 1;
-        let header = SegmentHeader { writer: self.writer, first_seq, previous_hash: self.chain.head, previous };
+        let (version, previous_hash) = (FORMAT_VERSION, self.chain.head);
+        let header = SegmentHeader { version, writer: self.writer, first_seq, previous_hash, previous };
         let path = self.dir.join(file_name(first_seq));
         let fresh = path.with_extension("seg.new");
         let mut file = self.disk.create(&fresh)?;
@@ -207,7 +219,13 @@ impl Journal {
         file.sync()?;
         self.disk.rename(&fresh, &path)?;
         self.disk.sync_dir(&self.dir)?;
-        self.current = Current::Open { file, first_seq, length: SEGMENT_HEADER as u64, previous };
+        self.current = Current::Open {
+            file,
+            first_seq,
+            length: SEGMENT_HEADER as u64,
+            previous,
+            is_old: false,
+        };
         Ok(())
     }
 }

@@ -58,12 +58,12 @@ pub fn find_at(dir: &Path, seq: u64, segment: u64, offset: u64) -> Result<Option
     Ok(Some(whole(&file, offset, length).map_err(io)?.ok_or_else(|| damage(Fault::Checksum))?))
 }
 
-/// A whole record, if its checksum is right.
+/// A whole record, if its checksum is right and what it holds can be unpacked.
 fn whole(file: &File, offset: u64, length: usize) -> io::Result<Option<Found>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, offset)?;
-    let found = |frame: Frame<'_>| Found { payload: frame.payload.to_vec(), time_ns: frame.time_ns };
-    Ok(Frame::read(&bytes).map(found))
+    let Some(frame) = Frame::read(&bytes) else { return Ok(None) };
+    Ok(frame.payload.json().ok().map(|json| Found { payload: json.into_owned(), time_ns: frame.time_ns }))
 }
 
 /// The batch time of a sealed segment's last record, in nanoseconds; nothing of it is checked but the order.

@@ -38,9 +38,10 @@ impl Work {
     pub(super) fn take(&mut self, sealed: &Sealed, copy: bool, index: bool) -> Result<(), KeepError> {
         let wrong = |what: String| KeepError::Segment(sealed.path.clone(), what);
         let mut taking = Taking { copy, index, rows: std::mem::take(&mut self.rows), keys: Collected::default() };
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let (mut buffer, mut room) = (std::mem::take(&mut self.buffer), std::mem::take(&mut self.room));
         let mut records = Records::open(sealed, &mut buffer).map_err(|error| wrong(error.to_string()))?;
         let mut chain = Chain { seq: sealed.first_seq - 1, ..Chain::START };
+        let mut bytes = 0;
         while !records.is_over() {
             let frame = records.next().map_err(|error| wrong(error.to_string()))?;
             let Some(frame) = frame.filter(|frame| frame.seq == chain.seq + 1) else {
@@ -51,7 +52,9 @@ impl Work {
             let last = frame.seq == sealed.last_seq;
             let head = if last { frame.hash() } else { chain.head };
             chain = Chain { seq: frame.seq, head, time_ns: frame.time_ns };
-            self.take_record(frame.seq, frame.payload, &mut taking).map_err(|error| wrong(error.to_string()))?;
+            let json = frame.payload.json_in(&mut room).map_err(|error| wrong(error.to_string()))?;
+            bytes += json.len() as u64;
+            self.take_record(frame.seq, json, &mut taking).map_err(|error| wrong(error.to_string()))?;
             if taking.index && taking.rows.is_large() {
                 taking.index = self.write_shelves(&mut taking.rows);
             }
@@ -68,7 +71,7 @@ impl Work {
             let all = Forget { now, holds_upto: u64::MAX, keys_upto: u64::MAX, most: usize::MAX };
             self.copy.state.forget(all);
             self.copy.chain = chain;
-            self.since += sealed.file_bytes();
+            self.since += bytes;
             self.history.keys.add(keys, chain.seq, now);
             self.history.keyed_upto(chain.seq);
         }
@@ -76,7 +79,7 @@ impl Work {
             self.add_to_index(sealed, &rows);
         }
         rows.clear();
-        (self.rows, self.buffer) = (rows, buffer);
+        (self.rows, self.buffer, self.room) = (rows, buffer, room);
         Ok(())
     }
 

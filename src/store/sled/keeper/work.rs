@@ -27,7 +27,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How it works.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
-    /// A checkpoint is made when so many bytes of the journal were sealed since the last one, or twice its size.
+    /// A checkpoint is made when so many bytes of JSON were sealed since the last one, or twice its size.
     pub checkpoint_bytes: u64,
     /// Segments are dropped when all of them is so old; `None`: never.
     pub retain: Option<SignedDuration>,
@@ -58,7 +58,7 @@ pub(in crate::store::sled) struct Work {
     pub(in crate::store::sled) checkpoints: PathBuf,
     pub(in crate::store::sled) keeping: Keeping,
     pub(in crate::store::sled) copy: Copy,
-    /// Bytes sealed since the last checkpoint.
+    /// Bytes of JSON sealed since the last checkpoint: what a start would have to read.
     pub(in crate::store::sled) since: u64,
     /// Checkpoints that were read back and that the chain names, oldest first.
     pub(in crate::store::sled) good: Vec<CheckpointNote>,
@@ -70,6 +70,8 @@ pub(in crate::store::sled) struct Work {
     /// The rows and the bytes of the segment that is read; kept, so that their memory is.
     pub(in crate::store::sled) rows: Rows,
     pub(in crate::store::sled) buffer: Buffer,
+    /// What its records are unpacked into.
+    pub(in crate::store::sled) room: Vec<u8>,
 }
 
 /// What others may know of it.

@@ -78,7 +78,7 @@ impl Machine {
         self.starts += 1;
         let (journal_dir, checkpoints) = (self.journal(), self.dir.path().join("checkpoints"));
         let findings = Arc::new(Findings::default());
-        let Recovered { state, copy, keys, checkpoint, bad_checkpoints, recent, walked } =
+        let Recovered { state, copy, keys, checkpoint, bad_checkpoints, recent, walked, sealed_json } =
             recover(&journal_dir, &checkpoints, &findings).unwrap_or_else(|error| panic!("the start fails: {error}"));
         assert!(bad_checkpoints.is_empty(), "a checkpoint has its name when it is whole: {bad_checkpoints:?}");
         if let Some(torn) = &walked.torn {
@@ -111,7 +111,7 @@ impl Machine {
             checkpoints,
             keeping: Keeping { checkpoint_bytes: self.profile.checkpoint_bytes, retain, ..Keeping::default() },
             copy: keeper::Copy { writer: writer.id(), ..copy },
-            since: walked.segments.split_last().map_or(0, |(_, sealed)| sealed.iter().map(|one| one.length).sum()),
+            since: sealed_json,
             good: named.iter().cloned().collect(),
             unnamed: checkpoint.filter(|_| named.is_none()),
             queue: Arc::clone(&queue),
@@ -119,6 +119,7 @@ impl Machine {
             findings,
             rows: Rows::default(),
             buffer: keeper::Buffer::default(),
+            room: Vec::new(),
         };
         self.live = Some(Live { writer, queue, state, history, guard, work, kept: Kept::default() });
     }

@@ -97,6 +97,8 @@ pub(in crate::store::sled) struct Writer<C: Core> {
     waiting: Vec<Waiting<C>>,
     /// The record being built; kept, so that its memory is, unless that is much.
     record: Vec<u8>,
+    /// What it is packed into; kept likewise.
+    room: Vec<u8>,
 }
 
 impl<C: Core> Writer<C> {
@@ -126,6 +128,7 @@ impl<C: Core> Writer<C> {
             commands: Vec::with_capacity(settings.batch),
             waiting: Vec::with_capacity(settings.batch),
             record: Vec::new(),
+            room: Vec::new(),
         };
         (writer, move |thread| Queue::new(sender, thread, own_depth, own_clock))
     }
@@ -277,7 +280,7 @@ impl<C: Core> Writer<C> {
         debug_assert_eq!(outcomes.len(), self.commands.len(), "one outcome for each command");
         let durable = match changes {
             None => Ok(()),
-            Some(changes) => frame
+            Some(changes) => packed(frame, &mut self.room)
                 .finish(&chain, nanoseconds(moment.now))
                 .map_err(JournalError::TooLong)
                 .and_then(|next| self.append(&record, next))
@@ -285,6 +288,9 @@ impl<C: Core> Writer<C> {
         };
         if record.capacity() <= RECORD_KEPT {
             self.record = record;
+        }
+        if self.room.capacity() > RECORD_KEPT {
+            self.room = Vec::new();
         }
         match durable {
             Ok(()) => self.answer(outcomes),
@@ -371,6 +377,11 @@ fn still_wanted<C: Core>(job: Job<C>, now: Duration) -> Option<Job<C>> {
         return None;
     }
     Some(job)
+}
+
+fn packed<'a>(mut frame: FrameDraft<'a>, room: &mut Vec<u8>) -> FrameDraft<'a> {
+    frame.pack(room);
+    frame
 }
 
 /// A batch's time as the record carries it. Times beyond the year 2262 do not fit, and stay at the end.
