@@ -7,7 +7,6 @@ use crate::vocabulary::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -58,9 +57,9 @@ pub struct InputParts<'a> {
 }
 
 /// The document. `entity` and `run` are absent where the request has none.
-pub fn input_document(parts: &InputParts<'_>) -> serde_json::Result<Box<RawValue>> {
+pub fn input_document<'a>(parts: &InputParts<'a>) -> InputDocument<'a> {
     let request = parts.request;
-    to_raw_value(&Document {
+    InputDocument {
         action: ActionPart { name: &request.action.name, properties: &request.action.properties },
         agent: agent_part(&request.agent, parts.agent, parts.now),
         budgets: parts.budgets,
@@ -83,14 +82,13 @@ pub fn input_document(parts: &InputParts<'_>) -> serde_json::Result<Box<RawValue
             same_step_failures: parts.same_step_failures,
             step: run.step.as_ref(),
         }),
-    })
+    }
 }
 
-// The document is written once, as text: it is read by the policy's engine and kept in the journal as it is. Fields are in
-// the order of their names, as they have been recorded from the first version on.
-
+/// The document as it is given to the policy's engine, and written into the journal. Fields are in the order of their
+/// names, as they have been recorded from the first version on.
 #[derive(Serialize)]
-struct Document<'a> {
+pub struct InputDocument<'a> {
     action: ActionPart<'a>,
     agent: AgentPart<'a>,
     budgets: &'a [BudgetAdvice],

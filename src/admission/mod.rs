@@ -9,7 +9,7 @@ mod record;
 mod request;
 
 pub use answer::{AdmissionAnswer, Decision, HeldBudget, HoldAnswer};
-pub use input::{BudgetAdvice, ConnectorAdvice, InputParts, input_document};
+pub use input::{BudgetAdvice, ConnectorAdvice, InputDocument, InputParts, input_document};
 pub use mask::{Mask, MaskKey, Masked};
 pub use rate::{Buckets, Rate, Shares};
 pub use record::{DecisionRecord, Judged, is_action_of_its_run};

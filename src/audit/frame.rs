@@ -108,6 +108,12 @@ impl<'a> Frame<'a> {
         (length <= MAX_PAYLOAD).then_some(length)
     }
 
+    /// How much JSON the record that begins `bytes` holds, as it claims.
+    pub fn claimed_json(bytes: &[u8]) -> Option<u64> {
+        let length = if is_packed(bytes)? { array(bytes, FRAME_HEADER)? } else { array(bytes, 4)? };
+        Some(u64::from(u32::from_le_bytes(length)))
+    }
+
     /// The sequence number as the header at the start of `bytes` gives it, unchecked.
     pub fn claimed_seq(bytes: &[u8]) -> Option<u64> {
         array(bytes, 8).map(u64::from_le_bytes)
@@ -242,6 +248,7 @@ mod tests {
         assert!(length < FRAME_HEADER + long.len() / 5, "{length} bytes");
         let frame = Frame::read(&bytes).unwrap();
         assert_eq!((frame.payload.json().unwrap().as_ref(), frame.bytes.len()), (&long[..], length));
+        assert_eq!(Frame::claimed_json(&bytes), Some(long.len() as u64));
         let mut room = b"left over".to_vec();
         assert_eq!(frame.payload.json_in(&mut room).unwrap(), &long[..]);
         for position in 0..bytes.len() {
@@ -263,6 +270,7 @@ mod tests {
             let (bytes, length) = packed(payload);
             assert_eq!(length, FRAME_HEADER + payload.len());
             assert_eq!(Frame::read(&bytes).unwrap().payload.json().unwrap().as_ref(), payload);
+            assert_eq!(Frame::claimed_json(&bytes), Some(payload.len() as u64));
         }
     }
 

@@ -202,11 +202,18 @@ fn log<B>(response: &ServiceResponse<B>, took: Duration) {
     let (key, admission) = (facts.key.as_deref(), facts.admission.as_deref());
     if status >= 500 {
         tracing::error!(target: "tollgate::http", request_id, method, route, status, ms, key, admission, "answered");
-    } else if matches!(route, "/healthz" | "/readyz" | "/metrics") {
+    } else if status < 400 && (is_recorded(route) || matches!(route, "/healthz" | "/readyz" | "/metrics")) {
         tracing::debug!(target: "tollgate::http", request_id, method, route, status, ms, key, admission, "answered");
     } else {
         tracing::info!(target: "tollgate::http", request_id, method, route, status, ms, key, admission, "answered");
     }
+}
+
+/// What agents ask for all day: the journal has who asked for what, and what the answer was.
+fn is_recorded(route: &str) -> bool {
+    ["/api/v1/admissions", "/api/v1/holds/", "/api/v1/events", "/api/v1/attempts/"]
+        .iter()
+        .any(|recorded| route.starts_with(recorded))
 }
 
 const fn class(status: u16) -> &'static str {

@@ -10,7 +10,7 @@ use crate::admission::{
 };
 use crate::budget::{self, Facts};
 use crate::decide::{Admit, Answer, Command, Envelope, PolicyVerdict, Refusal};
-use crate::policy::Layers;
+use crate::policy::{Input, Layers};
 use crate::registry::{Agent, EntityTypeRecord};
 use crate::state::{FirstAnswer, State};
 use crate::store::Reply;
@@ -244,16 +244,17 @@ pub(super) fn judge_as(app: &App, request: Request, body: String) -> Result<Admi
     let now = app.guard.now()?;
     let known = app.read(|state| known(state, &request, now)).ok_or_else(no_policy)?;
     let unreadable = |error: serde_json::Error| OperationError::Internal(error.to_string());
-    let input = input_document(&InputParts {
+    let document = input_document(&InputParts {
         request: &request,
         agent: known.agent.as_deref(),
         budgets: &known.budgets,
         same_step_failures: known.same_step_failures,
         connectors: &known.connectors,
         now,
-    })
-    .map_err(unreadable)?;
+    });
+    let input = Input::of(&document).map_err(|error| OperationError::Internal(error.to_string()))?;
     let mut verdict = verdict(app, &request, &known, &input, now)?;
+    let input = to_raw_value(&document).map_err(unreadable)?;
     let mask = mask(app, &known);
     let (input, replayable) = if mask.pointers.is_empty() {
         (input, true)
@@ -330,7 +331,7 @@ fn verdict(
     app: &App,
     request: &Request,
     known: &Known,
-    input: &RawValue,
+    input: &Input,
     now: Timestamp,
 ) -> Result<PolicyVerdict, OperationError> {
     let span = tracing::debug_span!("policy", agent = %request.agent);
@@ -340,7 +341,7 @@ fn verdict(
         entity_type: request.entity.as_ref().map(|entity| entity.kind.as_str()),
     };
     // A set that was taken back between the read and this is as stale as one that was replaced.
-    let outcome = app.policy.judge(&known.policy_set, &layers, input.get(), now).ok_or(OperationError::Stale)?;
+    let outcome = app.policy.judge(&known.policy_set, &layers, input, now).ok_or(OperationError::Stale)?;
     for alarm in app.policy.take_alarms() {
         metrics::counter!("tollgate_engine_alarms_total").increment(1);
         tracing::error!(target: "tollgate::policy", alarm, "a layer lost the trust in the faster engine; the interpreter runs it");

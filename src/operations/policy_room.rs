@@ -4,7 +4,7 @@
 //! digest is read together with the registry, and the set of that digest is found here.
 
 use crate::policy::{
-    Conditions, Engines, EnginesInUse, Explanation, LayerId, Layers, Limits, Outcome, PolicySet, Quarantine, Report,
+    Conditions, Engines, EnginesInUse, Explanation, Input, LayerId, Layers, Limits, Outcome, PolicySet, Quarantine, Report,
     agree, report,
 };
 use crate::thread_time::ThreadTime;
@@ -124,7 +124,7 @@ impl PolicyRoom {
     }
 
     /// Judges an input by the set of that digest; `None` if it is not here (any more).
-    pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &str, now: Timestamp) -> Option<Outcome> {
+    pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &Input, now: Timestamp) -> Option<Outcome> {
         WORKER.with_borrow_mut(|worker| {
             if worker.room != self.id {
                 *worker = Worker { room: self.id, set: None, engines: Engines::default() };
@@ -133,7 +133,7 @@ impl PolicyRoom {
                 worker.set = Some(self.set(digest)?);
             }
             let set = worker.set.as_ref()?;
-            let outcome = worker.engines.evaluate_text(set, layers, input, &self.conditions(now));
+            let outcome = worker.engines.evaluate_input(set, layers, input, &self.conditions(now));
             if outcome.asked_again > 0 {
                 metrics::counter!("tollgate_policy_asked_again_total").increment(u64::from(outcome.asked_again));
             }

@@ -8,13 +8,14 @@ use super::asking::Question;
 use super::attribute;
 use super::compile::{GATHERED, of_gathered, to_rego};
 use super::engines::{Engines, Purpose};
+use super::input::Input;
 use super::limits::{Limits, Quarantine, ThreadClock};
 use super::output::{Entry, Invalid};
 use super::refusals::{invalid, missing, not_permitted, quarantined, target};
 use super::rvm::EnginesInUse;
 use super::set::{ContractRule, Head, Layer, PolicySet};
 use super::tree::{LayerId, short};
-use crate::vocabulary::{Code, Reason, Warning};
+use crate::vocabulary::{Reason, Warning};
 use jiff::Timestamp;
 use regorus::Value;
 use std::time::Duration;
@@ -75,22 +76,15 @@ impl Engines {
         self.evaluate_value(set, layers, &to_rego(input), conditions)
     }
 
-    /// The same for an input that is written already.
-    pub fn evaluate_text(
+    /// The same for an input that is in the engines' form already.
+    pub fn evaluate_input(
         &mut self,
         set: &PolicySet,
         layers: &Layers<'_>,
-        input: &str,
+        input: &Input,
         conditions: &Conditions<'_>,
     ) -> Outcome {
-        match serde_json::from_str(input) {
-            Ok(input) => self.evaluate_value(set, layers, &input, conditions),
-            Err(error) => {
-                let message = format!("The input cannot be read: {error}.");
-                let reason = Reason::of(Code::PolicyError, message, "policy:base.rego");
-                Outcome { reasons: vec![reason], ..Outcome::default() }
-            }
-        }
+        self.evaluate_value(set, layers, &input.0, conditions)
     }
 
     fn evaluate_value(

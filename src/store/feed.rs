@@ -16,7 +16,7 @@ pub struct Committed {
     /// The batch's time.
     pub time: Timestamp,
     /// What was done, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
 }
 
 /// Follows the batches. One that is too slow hears how many it has missed.
@@ -39,7 +39,7 @@ impl Feed {
     }
 
     /// Tells a batch, if anybody follows.
-    pub fn tell(&self, seq: u64, time: Timestamp, entries: &[Entry]) {
+    pub fn tell(&self, seq: u64, time: Timestamp, entries: &[Arc<Entry>]) {
         if self.0.receiver_count() > 0 {
             // nobody there any more is no fault
             let _ = self.0.send(Arc::new(Committed { seq, time, entries: entries.to_vec() }));

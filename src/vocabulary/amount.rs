@@ -73,7 +73,7 @@ impl FromStr for Amount {
             .trim_start_matches('0')
             .parse()
             .or_else(|_| if whole.bytes().all(|b| b == b'0') { Ok(0) } else { Err(AmountError::TooLarge) })?;
-        let fraction: i64 = format!("{fraction:0<9}").parse().map_err(|_| AmountError::NotDecimal)?;
+        let fraction = i64::try_from(billionths(fraction)).map_err(|_| AmountError::NotDecimal)?;
         whole.checked_mul(1_000_000_000).and_then(|n| n.checked_add(fraction)).map(Self).ok_or(AmountError::TooLarge)
     }
 }
@@ -86,7 +86,7 @@ impl fmt::Display for Amount {
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.balance().serialize(serializer)
     }
 }
 
@@ -144,16 +144,82 @@ impl From<Amount> for Balance {
 impl fmt::Display for Balance {
     /// Whole numbers without a point, others with at least two decimals: `12000`, `0.42`, `0.10`, `0.000000001`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let nanos = self.0.unsigned_abs();
-        let (whole, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let fraction = format!("{fraction:09}");
-        let trimmed = fraction.trim_end_matches('0');
-        write!(f, "{sign}{whole}.{trimmed:0<2}")
+        f.write_str(Digits::of(self.0).as_str())
     }
+}
+
+/// A balance as text, without memory of the heap: every admission writes a dozen.
+struct Digits {
+    bytes: [u8; 48],
+    from: usize,
+}
+
+impl Digits {
+    fn of(balance: i128) -> Self {
+        let mut digits = Self { bytes: [0; 48], from: 48 };
+        let nanos = balance.unsigned_abs();
+        // a division of 128 bits is dear, and hardly ever needed
+        let (whole, fraction) = match u64::try_from(nanos) {
+            Ok(nanos) => (u128::from(nanos / 1_000_000_000), nanos % 1_000_000_000),
+            Err(_) => (nanos / 1_000_000_000, u64::try_from(nanos % 1_000_000_000).unwrap_or(0)),
+        };
+        if fraction != 0 {
+            digits.fraction(fraction);
+            digits.push(b'.');
+        }
+        digits.whole(whole);
+        if balance < 0 {
+            digits.push(b'-');
+        }
+        digits
+    }
+
+    /// The nine places, without zeros at the end beyond the second.
+    fn fraction(&mut self, mut fraction: u64) {
+        let mut places = 9;
+        while places > 2 && fraction.is_multiple_of(10) {
+            fraction /= 10;
+            places -= 1;
+        }
+        for _ in 0..places {
+            self.digit(fraction);
+            fraction /= 10;
+        }
+    }
+
+    fn whole(&mut self, mut whole: u128) {
+        while let Err(_) = u64::try_from(whole) {
+            self.digit(u64::try_from(whole % 10).unwrap_or(0));
+            whole /= 10;
+        }
+        let mut whole = u64::try_from(whole).unwrap_or(0);
+        loop {
+            self.digit(whole);
+            whole /= 10;
+            if whole == 0 {
+                return;
+            }
+        }
+    }
+
+    fn digit(&mut self, number: u64) {
+        self.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.from -= 1;
+        self.bytes[self.from] = byte;
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.from..]).unwrap_or_default()
+    }
+}
+
+/// What digits behind a point are worth, in billionths: nine at most, and nothing but digits.
+fn billionths(fraction: &str) -> u64 {
+    let places = u32::try_from(fraction.len()).unwrap_or(9).min(9);
+    fraction.bytes().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')) * 10_u64.pow(9 - places)
 }
 
 impl FromStr for Balance {
@@ -174,7 +240,7 @@ impl FromStr for Balance {
             return Err(AmountError::TooFine);
         }
         let whole: i128 = whole.parse().map_err(|_| AmountError::OutOfRange)?;
-        let fraction: i128 = format!("{fraction:0<9}").parse().map_err(|_| AmountError::NotDecimal)?;
+        let fraction = i128::from(billionths(fraction));
         let nanos = whole.checked_mul(NANOS).and_then(|n| n.checked_add(fraction)).ok_or(AmountError::OutOfRange)?;
         Ok(Self(if negative { -nanos } else { nanos }))
     }
@@ -182,7 +248,7 @@ impl FromStr for Balance {
 
 impl Serialize for Balance {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Digits::of(self.0).as_str())
     }
 }
 
@@ -242,6 +308,30 @@ mod tests {
     fn a_float_or_a_number_in_json_is_refused() {
         for json in ["0.42", "1", "null", "true", "[]"] {
             assert!(serde_json::from_str::<Amount>(json).is_err(), "{json}");
+        }
+    }
+
+    /// The text against the plain way of writing it.
+    #[test]
+    fn balances_as_text() {
+        let plainly = |nanos: i128| {
+            let (sign, size) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+            let fraction = format!("{:09}", size % 1_000_000_000);
+            let fraction = fraction.trim_end_matches('0');
+            let whole = size / 1_000_000_000;
+            if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0<2}") }
+        };
+        let mut nanos = 7_i128;
+        for n in 0..3_000_i128 {
+            nanos = nanos.wrapping_mul(0x5851_f42d_4c95_7f2d_1405).wrapping_add(n) >> (n % 120);
+            for nanos in [nanos, nanos - nanos % 1_000_000_000, nanos - nanos % 10_000_000] {
+                let balance = Balance(nanos);
+                assert_eq!(balance.to_string(), plainly(nanos));
+                assert_eq!(serde_json::to_string(&balance).unwrap(), format!("\"{balance}\""));
+            }
+        }
+        for nanos in [0, 1, -1, i128::from(u64::MAX), i128::from(u64::MAX) + 1, i128::MAX, i128::MIN] {
+            assert_eq!(Balance(nanos).to_string(), plainly(nanos));
         }
     }
 

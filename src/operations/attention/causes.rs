@@ -30,7 +30,7 @@ impl Causes {
     }
 
     /// Notes what a batch may have lifted.
-    pub fn note(&mut self, entries: &[Entry]) {
+    pub fn note(&mut self, entries: &[Arc<Entry>]) {
         for effect in entries.iter().flat_map(|entry| &entry.effects) {
             match effect {
                 Effect::PolicySet(_) => self.add(Cause::Policy, "another policy set is in force"),

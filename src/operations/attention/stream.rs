@@ -279,7 +279,7 @@ mod tests {
             before: None,
             effects: (0..runs).map(effect).collect(),
         };
-        Committed { seq, time, entries: vec![entry] }
+        Committed { seq, time, entries: vec![Arc::new(entry)] }
     }
 
     fn id(text: &str) -> Option<NoticeId> {

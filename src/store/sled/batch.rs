@@ -113,6 +113,7 @@ impl Core for Batches {
             state.forget(Forget { now: moment.now, holds_upto, keys_upto, most });
             entries
         };
+        let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
         self.feed.tell(moment.seq, moment.now, &entries);
         let place = RecordPlace { segment: place.segment, offset: place.offset };
         self.history.add(moment.seq, moment.now, entries, Some(place));

@@ -174,7 +174,7 @@ impl History {
     }
 
     /// Takes in the operations of one durable record.
-    pub(super) fn add(&self, seq: u64, time: Timestamp, entries: Vec<Entry>, place: Option<RecordPlace>) {
+    pub(super) fn add(&self, seq: u64, time: Timestamp, entries: Vec<Arc<Entry>>, place: Option<RecordPlace>) {
         self.run_events.write().add(seq, &entries);
         let gone = self.recent.write().add(seq, time, entries, place);
         drop(gone);

@@ -152,7 +152,7 @@ impl Sled {
         let base = copy.chain.seq;
         let history = History::new(journal_dir.clone(), state_dir.join("db"), UsedKeys::new(keys), base);
         for (seq, time, entries) in recent {
-            history.add(seq, time, entries, None);
+            history.add(seq, time, entries.into_iter().map(Arc::new).collect(), None);
         }
 
         let io = |error| OpenError::Io { path: journal_dir.clone(), error };

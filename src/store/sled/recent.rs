@@ -92,10 +92,10 @@ impl Recent {
         &mut self,
         seq: u64,
         time: Timestamp,
-        entries: Vec<Entry>,
+        entries: Vec<Arc<Entry>>,
         place: Option<RecordPlace>,
     ) -> Vec<Kept> {
-        let shelves = entries.iter().map(Shelf::of).collect();
+        let shelves = entries.iter().map(|entry| Shelf::of(entry)).collect();
         self.records.insert(seq, Outline { place, time, shelves });
         for (index, entry) in (0u32..).zip(entries) {
             let position = Position { seq, index };
@@ -111,7 +111,7 @@ impl Recent {
                     steps.insert(record.step.clone(), position);
                 }
             }
-            let kept = Kept { shelf: Shelf::of(&entry), time, entry: Arc::new(entry) };
+            let kept = Kept { shelf: Shelf::of(&entry), time, entry };
             self.whole.insert(position, kept);
         }
         let over = self.whole.len().saturating_sub(WHOLE);

@@ -20,8 +20,8 @@ pub(super) fn events(entry: &Entry) -> impl Iterator<Item = &Arc<RunEvent>> {
 
 impl RecentEvents {
     /// Takes in the events of one record.
-    pub(super) fn add(&mut self, seq: u64, entries: &[Entry]) {
-        for event in entries.iter().flat_map(events) {
+    pub(super) fn add(&mut self, seq: u64, entries: &[Arc<Entry>]) {
+        for event in entries.iter().flat_map(|entry| events(entry)) {
             self.0.entry(event.run.clone()).or_default().insert(event.number, (seq, Arc::clone(event)));
         }
     }

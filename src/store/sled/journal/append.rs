@@ -18,8 +18,10 @@ pub struct Journal {
     /// The last durable record.
     chain: Chain,
     current: Current,
-    /// A segment as long as this is full.
+    /// A segment as long as this is full, and one that holds [`JSON_TIMES`] as much JSON.
     roll_at_bytes: u64,
+    /// What was written to the current segment, unpacked.
+    json: u64,
     /// The segments before the current one.
     sealed_count: usize,
     sealed_bytes: u64,
@@ -28,6 +30,10 @@ pub struct Journal {
     /// The last record that the mark names.
     marked: u64,
 }
+
+/// Records are packed the better the more they resemble each other. A start reads all that a segment holds, so there is a
+/// bound to that too.
+const JSON_TIMES: u64 = 4;
 
 enum Current {
     /// Appended to.
@@ -105,6 +111,7 @@ impl Journal {
             chain: walked.chain,
             current,
             roll_at_bytes,
+            json: walked.open_json,
             sealed_count: walked.earlier.0 + sealed.len(),
             sealed_bytes: walked.earlier.1 + sealed.iter().map(|segment| segment.length).sum::<u64>(),
             just_sealed: None,
@@ -163,6 +170,7 @@ impl Journal {
             Ok(()) => {
                 let appended = Appended { segment: *first_seq, offset: *length, sealed: self.just_sealed.take() };
                 *length += record.len() as u64;
+                self.json += Frame::claimed_json(record).unwrap_or(0);
                 self.chain = next;
                 Ok(appended)
             }
@@ -194,7 +202,8 @@ impl Journal {
                 self.new_segment(previous)
             }
             Current::Open { first_seq, length, is_old, .. }
-                if (is_old || length >= self.roll_at_bytes) && first_seq != self.chain.seq + 1 =>
+                if (is_old || length >= self.roll_at_bytes || self.json >= JSON_TIMES * self.roll_at_bytes)
+                    && first_seq != self.chain.seq + 1 =>
             {
                 self.new_segment(Previous { length, abandoned: false })?;
                 self.sealed_count += 1;
@@ -219,6 +228,7 @@ impl Journal {
         file.sync()?;
         self.disk.rename(&fresh, &path)?;
         self.disk.sync_dir(&self.dir)?;
+        self.json = 0;
         self.current = Current::Open {
             file,
             first_seq,

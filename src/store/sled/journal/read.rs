@@ -24,6 +24,8 @@ pub struct Walk {
     pub torn: Option<Torn>,
     /// Where in the last segment the records begin that no mark names as durable.
     pub unmarked: u64,
+    /// What the last segment holds, unpacked.
+    pub open_json: u64,
 }
 
 /// The record that a journal whose first segments were dropped goes on from.
@@ -159,6 +161,7 @@ pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_
         anchor: None,
         torn: None,
         unmarked: 0,
+        open_json: 0,
     };
     let mut writer = None;
     for (index, (seq, path)) in files.iter().enumerate() {
@@ -173,16 +176,19 @@ pub fn walk_after(dir: &Path, start: &Chain, mark: Option<Mark>, visit: Visit<'_
         }
         let end = next.as_ref().map_or(End::Open { durable }, End::Sealed);
         let mut unmarked = SEGMENT_HEADER as u64;
+        let mut json = 0;
         let extent = scan(&name, &bytes, end, &mut walk.chain, &mut |offset, frame| {
             if frame.seq <= durable {
                 unmarked = offset + frame.bytes.len() as u64;
             }
+            json += Frame::claimed_json(frame.bytes).unwrap_or(0);
             if mark.is_some_and(|mark| mark.seq == frame.seq && mark.head != frame.hash()) {
                 return Err(format!("it is not the record that was durable once, which the file {MARK_FILE} names"));
             }
             visit(Place { segment: *seq, offset }, frame)
         })?;
         walk.unmarked = unmarked;
+        walk.open_json = json;
         walk.segments.push(segment(path, header, extent, walk.chain.seq));
     }
     if files.is_empty() && durable > start.seq {

@@ -89,7 +89,7 @@ impl Machine {
         let history =
             Arc::new(History::new(journal_dir.clone(), self.dir.path().join("db"), UsedKeys::new(keys), base));
         for (seq, time, entries) in recent {
-            history.add(seq, time, entries, None);
+            history.add(seq, time, entries.into_iter().map(Arc::new).collect(), None);
         }
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let writer_id = WriterId::from_bytes([7; 16]);
