@@ -1,5 +1,5 @@
-//! What is known to be durable: a small file beside the segments that names a record, written when the writer has nothing
-//! else to do. A last record that cannot be read is damage if it was durable once, and a crash's doing if it never was.
+//! What is known to be durable: a small file beside the segments that names a record, written behind each record, and
+//! flushed when the writer has nothing else to do. A last record that cannot be read is damage if it was durable once, and a crash's doing if it never was.
 
 use super::Digest;
 use super::frame::array;

@@ -108,6 +108,9 @@ impl Disk for FaultyDisk {
         self.0.0.lock().unwrap().lost.retain(|lost| !again(lost));
         Ok(())
     }
+    fn note(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        OsDisk.note(path, bytes)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsDisk.rename(from, to)
     }

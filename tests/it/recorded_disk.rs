@@ -18,6 +18,8 @@ pub(crate) enum Op {
     Create(PathBuf, usize),
     Append(usize, Vec<u8>),
     Sync(usize),
+    /// Other bytes over those that a file has.
+    Note(usize, Vec<u8>),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     SyncDir(PathBuf),
@@ -72,6 +74,14 @@ impl Disk for RecordedDisk {
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
         // the same bytes at the same place: whatever a cut leaves of that is what was there
         OsDisk.rewrite(path, at, bytes)
+    }
+
+    fn note(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        OsDisk.note(path, bytes)?;
+        let mut recorded = self.0.lock().unwrap();
+        let number = recorded.names[path];
+        recorded.ops.push(Op::Note(number, bytes.to_vec()));
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -132,6 +142,8 @@ pub(crate) struct Image {
 struct Content {
     bytes: Vec<u8>,
     flushed: usize,
+    /// Written over all of it, and not flushed.
+    over: Option<Vec<u8>>,
 }
 
 impl Image {
@@ -152,6 +164,7 @@ impl Image {
                     let content = contents.entry(*number).or_default();
                     content.flushed = content.bytes.len();
                 }
+                Op::Note(number, bytes) => contents.entry(*number).or_default().over = Some(bytes.clone()),
                 Op::Rename(from, to) => {
                     let number = names.remove(from).unwrap();
                     names.insert(to.clone(), number);
@@ -180,8 +193,11 @@ impl Image {
             }
         }
         let mut left = |content: &Content| match &mut unflushed {
-            Unflushed::Kept => content.bytes.clone(),
-            Unflushed::Anything(random) => torn(content, random),
+            Unflushed::Kept => content.over.as_ref().unwrap_or(&content.bytes).clone(),
+            Unflushed::Anything(random) => match &content.over {
+                Some(over) if random(2) == 0 => over.clone(),
+                _ => torn(content, random),
+            },
         };
         let files = durable.into_iter().map(|(path, number)| (path, left(&contents[&number]))).collect();
         Self { heard, files }

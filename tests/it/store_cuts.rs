@@ -177,7 +177,7 @@ fn killed_at_any_call_to_the_disk_every_answer_that_was_heard_is_there() {
 }
 
 /// The calls to the disk by what they are for: a cut behind each is a kill at that point.
-const POINTS: [&str; 14] = [
+const POINTS: [&str; 15] = [
     "seg: append",
     "seg: sync",
     "seg.new: create",
@@ -190,6 +190,7 @@ const POINTS: [&str; 14] = [
     "ckpt: rename",
     "ckpt: remove",
     "durable: rename",
+    "durable: note",
     "journal: sync_dir",
     "checkpoints: sync_dir",
 ];
@@ -208,6 +209,7 @@ fn points(ops: &[Op]) -> BTreeSet<String> {
             }
             Op::Append(number, _) => format!("{}: append", names[number]),
             Op::Sync(number) => format!("{}: sync", names[number]),
+            Op::Note(number, _) => format!("{}: note", names[number]),
             Op::Rename(from, to) => {
                 let moved = kind(from);
                 if let Some(named) = names.values_mut().find(|named| **named == moved) {

@@ -238,6 +238,32 @@ fn another_states_segment_is_refused() {
     assert_eq!(Some(found.file.as_str()), last.file_name().unwrap().to_str());
 }
 
+/// Whoever heard an answer from the last record finds it or hears that it was changed, also where the process was killed before
+/// it had a quiet moment.
+#[test]
+fn a_changed_byte_in_the_last_record_is_no_torn_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = recover(dir.path(), FaultyDisk::default(), 1 << 20);
+    for number in 1..4 {
+        append(&mut journal, &payload(number, 40)).unwrap();
+    }
+    drop(journal);
+    let (_, path) = segments(dir.path()).unwrap().pop().unwrap();
+    let good = std::fs::read(&path).unwrap();
+    for back in [1, 40, 90] {
+        let mut bytes = good.clone();
+        let at = bytes.len() - back;
+        bytes[at] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let found = walk(dir.path(), &mut |_, _| Ok(()));
+        assert!(matches!(found, Err(ReadError::Damage(_))), "{back} bytes from the end: {found:?}");
+    }
+    std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+    assert!(walk(dir.path(), &mut |_, _| Ok(())).is_err(), "a last byte cut off");
+    std::fs::write(&path, [&good[..], b"torn"].concat()).unwrap();
+    assert_eq!(walk(dir.path(), &mut |_, _| Ok(())).unwrap().torn.unwrap().bytes, 4, "what follows is a crash's doing");
+}
+
 /// As on Linux: after a failed flush the page cache has the record, counts it as written, and the disk does not have it.
 #[test]
 fn what_a_failed_flush_left_is_written_again_before_anything_follows_it() {

@@ -123,8 +123,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Notes beside the segments that the last record is durable, if that is not noted yet: from then on nobody takes it
-    /// for a torn end. For a writer that has nothing else to do.
+    /// Notes beside the segments that the last record is durable, and flushes that, if it is not noted so yet: from then on
+    /// nobody takes it for a torn end, whatever happens. For a writer that has nothing else to do.
     pub fn mark(&mut self) -> io::Result<()> {
         let Chain { seq, head, .. } = self.chain;
         if seq > self.marked {
@@ -172,6 +172,7 @@ impl Journal {
                 *length += record.len() as u64;
                 self.json += Frame::claimed_json(record).unwrap_or(0);
                 self.chain = next;
+                self.note_durable();
                 Ok(appended)
             }
             Err(error) => {
@@ -190,6 +191,20 @@ impl Journal {
                     Err(again) => Err(JournalError::Failed(again)),
                 }
             }
+        }
+    }
+
+    /// The same after each record, unflushed: a killed process leaves it, so only a power cut may leave an end that is not
+    /// known to have been durable. A note that cannot be written is missed, and nothing else.
+    fn note_durable(&mut self) {
+        let Chain { seq, head, .. } = self.chain;
+        let noted = match self.disk.note(&self.dir.join(MARK_FILE), &Mark { seq, head }.encode()) {
+            // there is none yet
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.mark(),
+            noted => noted,
+        };
+        if let Err(error) = noted {
+            tracing::debug!(%error, "what is durable could not be noted");
         }
     }
 

@@ -14,6 +14,9 @@ pub trait Disk: Send + Sync {
     /// Writes bytes that a file has already once more, at their place. For what a flush may have failed on: Linux then takes
     /// the pages in its cache for written, and no later flush writes them.
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes a small file's bytes over those that it has, as many, and does not wait for them to be flushed: a killed process
+    /// leaves the new ones, a power cut either.
+    fn note(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Gives a file another name, in place of one of that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Takes a file away.
@@ -60,6 +63,10 @@ impl Disk for OsDisk {
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
         // not in append mode, in which every write goes to the end
         OpenOptions::new().write(true).open(path)?.write_all_at(bytes, at)
+    }
+
+    fn note(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.rewrite(path, 0, bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

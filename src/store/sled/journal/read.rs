@@ -108,13 +108,18 @@ pub fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, ReadError> {
 /// The mark of what is durable, if there is one.
 pub fn read_mark(dir: &Path) -> Result<Option<Mark>, ReadError> {
     let path = dir.join(MARK_FILE);
-    match fs::read(&path) {
-        Ok(bytes) => match Mark::decode(&bytes) {
-            Some(mark) => Ok(Some(mark)),
-            None => Err(ReadError::Mark(path)),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(ReadError::Io { path, error }),
+    let mut before = None;
+    loop {
+        match fs::read(&path) {
+            Ok(bytes) => match Mark::decode(&bytes) {
+                Some(mark) => return Ok(Some(mark)),
+                None if before.as_ref() == Some(&bytes) => return Err(ReadError::Mark(path)),
+                // it may just be written
+                None => before = Some(bytes),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ReadError::Io { path, error }),
+        }
     }
 }
 

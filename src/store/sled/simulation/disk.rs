@@ -34,6 +34,8 @@ struct Inner {
 struct Content {
     bytes: Vec<u8>,
     flushed: usize,
+    /// Written over all of it, and not flushed.
+    over: Option<Vec<u8>>,
 }
 
 /// A name that is not durable yet: which, from which, for which file (none where it was taken away).
@@ -115,12 +117,15 @@ impl SimDisk {
         *inner = Inner::default();
         for (path, file) in durable.into_iter().filter(|(path, _)| path.extension().is_none_or(|end| end != "new")) {
             let bytes = match torn.as_mut() {
-                None => contents[&file].bytes.clone(),
-                Some(random) => tear(&contents[&file], random),
+                None => contents[&file].over.as_ref().unwrap_or(&contents[&file].bytes).clone(),
+                Some(random) => match &contents[&file].over {
+                    Some(over) if random.below(2) == 0 => over.clone(),
+                    _ => tear(&contents[&file], random),
+                },
             };
             fs::write(&path, &bytes).unwrap();
             let flushed = bytes.len();
-            let file = inner.make(&path, Content { bytes, flushed });
+            let file = inner.make(&path, Content { bytes, flushed, over: None });
             inner.durable.insert(path, file);
         }
     }
@@ -183,6 +188,14 @@ impl Disk for SimDisk {
     fn rewrite(&self, path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
         // the same bytes at the same place: whatever a cut leaves of that is what was there
         if self.0.lock().unwrap().call()? { OsDisk.rewrite(path, at, bytes) } else { Err(power()) }
+    }
+
+    fn note(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut inner = self.0.lock().unwrap();
+        let stays_on = inner.call()?;
+        let Some(file) = inner.names.get(path).copied() else { return Err(io::ErrorKind::NotFound.into()) };
+        inner.contents.get_mut(&file).unwrap().over = Some(bytes.to_vec());
+        if stays_on { OsDisk.note(path, bytes) } else { Err(power()) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
