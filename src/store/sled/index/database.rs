@@ -421,10 +421,11 @@ mod tests {
             .map(|(effect, op)| json!({"op": op, "actor": {"name": "x"}, "subject": "s", "effects": [effect]}))
             .collect();
         let (record, texts) = record_of(&entries, &golden["accounts"]);
-        let texts: Vec<_> = texts.iter().map(|text| &**text).collect();
+        let texts: Vec<&str> = texts.iter().map(|text| text.get()).collect();
+        let outlines = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
         let (mut whole, mut outlined) = (Rows::default(), Rows::default());
         whole.add(7, &record, &texts).unwrap();
-        outlined.add_texts(7, record.time, &texts, &record.accounts).unwrap();
+        outlined.add_outlines(7, record.time, outlines, &texts, &record.accounts).unwrap();
         assert_eq!(format!("{whole:?}"), format!("{outlined:?}"));
         assert!(!whole.holds.is_empty() && !whole.run_events.is_empty());
         assert!(whole.runs.contains_key(b"r1\0s".as_slice()) && !whole.runs.contains_key(b"r3".as_slice()));
@@ -441,7 +442,7 @@ mod tests {
             (2, [entry("hold.expire", hold("hold_2", "expired")), entry("hold.settle", hold("hold_2", "settled"))]),
         ] {
             let (record, texts) = record_of(&entries, &json!([]));
-            rows.add(seq, &record, &texts.iter().map(|text| &**text).collect::<Vec<_>>()).unwrap();
+            rows.add(seq, &record, &texts.iter().map(|text| text.get()).collect::<Vec<_>>()).unwrap();
         }
         let sealed = Sealed {
             path: dir.path().join("1.seg"),

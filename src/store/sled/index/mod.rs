@@ -8,3 +8,4 @@ mod rows;
 pub use blocks::{Blocks, IndexError};
 pub use database::{Index, Shelf};
 pub use rows::Rows;
+pub(super) use rows::Outline;

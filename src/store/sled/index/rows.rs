@@ -10,7 +10,6 @@ use crate::store::sled::position::Position;
 use crate::vocabulary::{BudgetId, RunId, StepName};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -84,7 +83,7 @@ impl Rows {
         &mut self,
         seq: u64,
         record: &Record,
-        texts: &[&RawValue],
+        texts: &[&str],
     ) -> Result<(), serde_json::Error> {
         let time = serde_json::to_string(&record.time)?;
         for ((index, entry), text) in (0u32..).zip(&record.entries).zip(texts) {
@@ -108,17 +107,17 @@ impl Rows {
         self.add_accounts(&record.accounts)
     }
 
-    /// The same where nobody needs the operations themselves: of their text only that is read which the rows are made of.
-    pub(in crate::store::sled) fn add_texts(
+    /// The same where nobody needs the operations themselves: of their text only that was read which the rows are made of.
+    pub(in crate::store::sled) fn add_outlines(
         &mut self,
         seq: u64,
         time: Timestamp,
-        texts: &[&RawValue],
+        outlines: Vec<Outline<'_>>,
+        texts: &[&str],
         accounts: &[Account],
     ) -> Result<(), serde_json::Error> {
         let time = serde_json::to_string(&time)?;
-        for (index, text) in (0u32..).zip(texts) {
-            let outline: Outline<'_> = serde_json::from_str(text.get())?;
+        for ((index, outline), text) in (0u32..).zip(outlines).zip(texts) {
             let decides = outline.effects.iter().any(|effect| effect.decision.is_some());
             let (position, shelf) = (Position { seq, index }, Shelf::of_outline(&outline.op, decides));
             for effect in outline.effects {
@@ -156,11 +155,11 @@ impl Rows {
         self.runs.insert(run_key(run, None), value);
     }
 
-    fn add_operation(&mut self, shelf: Shelf, position: Position, time: &str, text: &RawValue) {
+    fn add_operation(&mut self, shelf: Shelf, position: Position, time: &str, text: &str) {
         let ShelfRows { rows, bytes } = &mut self.shelves[shelf as usize];
         let from = bytes.len();
         // read back as a `Recorded`
-        for part in ["{\"time\":", time, ",\"entry\":", text.get(), "}"] {
+        for part in ["{\"time\":", time, ",\"entry\":", text, "}"] {
             bytes.extend_from_slice(part.as_bytes());
         }
         rows.push((position_key(position), from..bytes.len()));
@@ -176,7 +175,7 @@ impl Rows {
 
 /// What of an operation's text the rows are made of; the rest is passed over.
 #[derive(Deserialize)]
-struct Outline<'a> {
+pub(in crate::store::sled) struct Outline<'a> {
     #[serde(borrow)]
     op: Cow<'a, str>,
     #[serde(borrow)]

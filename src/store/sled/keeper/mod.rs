@@ -7,6 +7,7 @@
 mod records;
 mod retain;
 mod take;
+mod text;
 mod work;
 
 pub(super) use records::Buffer;

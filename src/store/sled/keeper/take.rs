@@ -1,27 +1,16 @@
 //! One sealed segment, read once.
 
 use super::records::Records;
+use super::text::{self, Text};
 use super::work::{KeepError, Work};
 use crate::audit::Chain;
-use crate::budget::Account;
 use crate::state::{Effect, Entry, Forget};
 use crate::store::sled::batch::Record;
-use crate::store::sled::index::Rows;
+use crate::store::sled::index::{Outline, Rows};
 use crate::store::sled::journal::Sealed;
 use crate::store::sled::position::Position;
 use crate::store::sled::used_keys::Collected;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-/// A record's payload with its operations as they are written: that is how the database behind keeps them.
-#[derive(Deserialize)]
-struct Text<'a> {
-    time: Timestamp,
-    #[serde(borrow)]
-    entries: Vec<&'a RawValue>,
-    accounts: Vec<Account>,
-}
 
 /// What becomes of a segment's records.
 struct Taking {
@@ -84,12 +73,12 @@ impl Work {
     }
 
     fn take_record(&mut self, seq: u64, payload: &[u8], taking: &mut Taking) -> Result<(), serde_json::Error> {
-        let Text { time, entries: texts, accounts } = serde_json::from_slice(payload)?;
         if !taking.copy {
-            return taking.rows.add_texts(seq, time, &texts, &accounts);
+            let Text { time, entries, texts, accounts } = text::read::<Outline<'_>>(payload)?;
+            return taking.rows.add_outlines(seq, time, entries, &texts, &accounts);
         }
-        let entries: Result<Vec<Entry>, _> = texts.iter().map(|text| serde_json::from_str(text.get())).collect();
-        let record = Record { time, entries: entries?, accounts };
+        let Text { time, entries, texts, accounts } = text::read::<Entry>(payload)?;
+        let record = Record { time, entries, accounts };
         if taking.index {
             taking.rows.add(seq, &record, &texts)?;
         }
