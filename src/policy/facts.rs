@@ -113,6 +113,13 @@ pub(super) fn place(span: &Span) -> Place {
     (span.line, u32::try_from(line.chars().count() + 1).unwrap_or(u32::MAX))
 }
 
+/// A rule's bytes. regorus ends it before the quote where a string stands last.
+fn whole(span: &Span) -> (usize, usize) {
+    let (start, end) = bytes(span);
+    let quoted = matches!(span.source.contents().as_bytes().get(end), Some(b'"' | b'`'));
+    (start, end + usize::from(quoted))
+}
+
 fn bytes(span: &Span) -> (usize, usize) {
     (span.start as usize, span.end as usize)
 }
@@ -164,7 +171,7 @@ fn rule_facts(rule: &Rule) -> RuleFacts {
         dotted,
         shape,
         place: place(rule.span()),
-        span: bytes(rule.span()),
+        span: whole(rule.span()),
         name_span,
         code: constant_code(rule),
         constant: constant_value(rule),

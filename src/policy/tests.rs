@@ -308,6 +308,19 @@ deny_names := {\"x\"}
 }
 
 #[test]
+fn a_rule_that_ends_in_a_text_is_told_apart_too() {
+    let body =
+        "package tollgate.agents.a\nallow_without_entity if input.n == \"x\"\nallow_without_entity if input.n == `x`\n";
+    let set = set(&[("policies/base.rego", "package tollgate.base\n"), ("policies/agents/a.rego", body)]);
+    let Bench { mut engines, limits, quarantine, now } = Bench::default();
+    let conditions = Conditions { now, limits: &limits, quarantine: &quarantine, clock: &Real, in_use: None };
+    let layers = Layers { agent: "a", entity_type: None };
+    let told = engines.explain(&set, &layers, &json!({"n": "x"}), &conditions);
+    let rules: Vec<_> = told.fired.iter().map(|fired| fired.rule.as_str()).collect();
+    assert_eq!((rules, told.failed), (vec!["agents/a.rego:2", "agents/a.rego:3"], vec![]));
+}
+
+#[test]
 fn engines_keep_what_fits() {
     let modules: Vec<(String, String)> = (0..20)
         .map(|n| {
