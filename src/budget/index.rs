@@ -4,50 +4,72 @@
 use super::definition::Budget;
 use super::scope::{Dimension, Facts};
 use crate::vocabulary::BudgetId;
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-/// The values of a scope's dimensions, absent ones as `None`.
-type ScopeValues = [Option<Box<str>>; 5];
 
 /// Budgets by scope.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BudgetIndex {
     /// How many budgets use each set of dimensions.
     masks: BTreeMap<u8, usize>,
-    budgets: HashMap<ScopeValues, BTreeMap<BudgetId, Arc<Budget>>>,
+    /// By the hash of their scope's values, in the order of their ids. Scopes whose hashes collide share a place.
+    budgets: HashMap<u64, Vec<Arc<Budget>>>,
 }
 
-fn values(get: impl Fn(Dimension) -> Option<Box<str>>) -> ScopeValues {
-    Dimension::ALL.map(get)
+fn mask<'v>(get: impl Fn(Dimension) -> Option<&'v str>) -> u8 {
+    let used = Dimension::ALL.into_iter().filter(|dimension| get(*dimension).is_some());
+    used.fold(0, |mask, dimension| mask | (1 << (dimension as u8)))
 }
 
-fn mask(values: &ScopeValues) -> u8 {
-    values.iter().enumerate().filter(|(_, value)| value.is_some()).fold(0, |mask, (n, _)| mask | (1 << n))
+/// The dimensions of a set, each with its value; `None` if one has none. The hash is the same in every process, so that
+/// equal states are equal.
+fn place<'v>(mask: u8, get: impl Fn(Dimension) -> Option<&'v str>) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    mask.hash(&mut hash);
+    for dimension in Dimension::ALL.into_iter().filter(|dimension| mask & (1 << (*dimension as u8)) != 0) {
+        get(dimension)?.hash(&mut hash);
+    }
+    Some(hash.finish())
+}
+
+fn of_budget(budget: &Budget) -> (u8, u64) {
+    let get = |dimension| budget.spec.scope.get(dimension);
+    let mask = mask(get);
+    (mask, place(mask, get).unwrap_or_default())
+}
+
+fn find(budgets: &[Arc<Budget>], id: &BudgetId) -> Result<usize, usize> {
+    budgets.binary_search_by(|budget| budget.id().cmp(id))
 }
 
 impl BudgetIndex {
     /// Takes a budget in, in the place of its earlier revision.
     pub fn insert(&mut self, budget: Arc<Budget>) {
-        let values = values(|dimension| budget.spec.scope.get(dimension).map(Into::into));
-        let mask = mask(&values);
-        let replaced = self.budgets.entry(values).or_default().insert(budget.id().clone(), budget);
-        if replaced.is_none() {
-            *self.masks.entry(mask).or_default() += 1;
+        let (mask, place) = of_budget(&budget);
+        // most scopes are of one budget
+        let budgets = self.budgets.entry(place).or_insert_with(|| Vec::with_capacity(1));
+        match find(budgets, budget.id()) {
+            Ok(at) => budgets[at] = budget,
+            Err(at) => {
+                budgets.insert(at, budget);
+                *self.masks.entry(mask).or_default() += 1;
+            }
         }
     }
 
     /// Takes it out.
     pub fn remove(&mut self, budget: &Budget) {
-        let values = values(|dimension| budget.spec.scope.get(dimension).map(Into::into));
-        let Some(budgets) = self.budgets.get_mut(&values) else { return };
-        let removed = usize::from(budgets.remove(budget.id()).is_some());
+        let (mask, place) = of_budget(budget);
+        let Some(budgets) = self.budgets.get_mut(&place) else { return };
+        let Ok(at) = find(budgets, budget.id()) else { return };
+        budgets.remove(at);
         if budgets.is_empty() {
-            self.budgets.remove(&values);
+            self.budgets.remove(&place);
         }
-        let mask = mask(&values);
         if let Some(count) = self.masks.get_mut(&mask) {
-            *count -= removed;
+            *count -= 1;
             if *count == 0 {
                 self.masks.remove(&mask);
             }
@@ -56,16 +78,12 @@ impl BudgetIndex {
 
     /// The budgets that an admission falls under, by id.
     pub fn matching(&self, facts: &Facts<'_>) -> Vec<Arc<Budget>> {
-        let mut matching = Vec::new();
-        for mask in self.masks.keys() {
-            let bit = |dimension: Dimension| mask & (1 << (dimension as u8)) != 0;
-            if Dimension::ALL.into_iter().any(|dimension| bit(dimension) && facts.get(dimension).is_none()) {
-                continue;
-            }
-            let wanted = values(|dimension| if bit(dimension) { facts.get(dimension).map(Into::into) } else { None });
-            matching.extend(self.budgets.get(&wanted).into_iter().flat_map(BTreeMap::values).cloned());
-        }
+        let places = self.masks.keys().filter_map(|mask| place(*mask, |dimension| facts.get(dimension)));
+        let found = places.filter_map(|place| self.budgets.get(&place)).flatten();
+        let mut matching: Vec<_> = found.filter(|budget| budget.spec.scope.covers(facts)).cloned().collect();
         matching.sort_by(|a, b| a.id().cmp(b.id()));
+        // two sets of dimensions may have come to one place
+        matching.dedup_by(|a, b| Arc::ptr_eq(a, b));
         matching
     }
 }

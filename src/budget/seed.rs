@@ -10,6 +10,38 @@ use std::collections::BTreeSet;
 
 /// Reads `[[budget]]` tables, or tells every field at fault, as `/budget/0/limit`.
 pub fn parse_seed(text: &str) -> Result<Vec<BudgetSpec>, Vec<FieldFault>> {
+    // faults are told with their place in the whole
+    one_by_one(text).map_or_else(|| parse(text), Ok)
+}
+
+/// The budgets of a sound file, table by table: a file of 100,000 takes 600 MB as one document, for a moment. `None` if
+/// anything is not as it should be, or a text only looks like a table's beginning.
+fn one_by_one(text: &str) -> Option<Vec<BudgetSpec>> {
+    let mut specs: Vec<BudgetSpec> = Vec::new();
+    let mut ids = BTreeSet::new();
+    for (n, part) in tables(text).enumerate() {
+        let found = parse(part).ok()?;
+        let stray = n == 0 && !found.is_empty();
+        if stray || !found.iter().all(|spec| ids.insert(spec.id.clone())) {
+            return None;
+        }
+        specs.extend(found);
+    }
+    Some(specs)
+}
+
+/// What stands before the first line that begins a table, and each such line with what follows it.
+fn tables(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.split_inclusive('\n').scan(0, |at, line| {
+        *at += line.len();
+        Some((*at - line.len(), line))
+    });
+    let begins = lines.filter(|(_, line)| line.trim_start().starts_with("[[budget]]")).map(|(at, _)| at);
+    let mut from = 0;
+    begins.chain([text.len()]).map(move |to| &text[std::mem::replace(&mut from, to)..to])
+}
+
+fn parse(text: &str) -> Result<Vec<BudgetSpec>, Vec<FieldFault>> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         vec![FieldFault::at("", format!("is not TOML: {}", error.to_string().trim_end()))]
     })?;
@@ -162,6 +194,41 @@ mod tests {
         let budget = "[[budget]]\nid = \"a\"\nunit = \"usd\"\nlimit = \"5\"\nwindow = { kind = \"lifetime\" }\n";
         assert_eq!(parse_seed(budget).unwrap()[0].enforcement, Enforcement::Hard);
         assert_eq!(parse_seed(&budget.repeat(2)).unwrap_err()[0].to_string(), "/budget/1/id: stands twice in the file");
+    }
+
+    #[test]
+    fn a_file_read_table_by_table_is_read_as_it_stands() {
+        let one = "[[budget]]\nid = \"a\"\nunit = \"usd\"\nlimit = \"5\"\nwindow = { kind = \"lifetime\" }\n";
+        let other =
+            "  [[ budget ]]\n  id = \"b\"\n  unit = \"usd\"\n  limit = \"5\"\n[budget.window]\nkind = \"day\"\n";
+        let third = one.replace("\"a\"", "\"c\"");
+        for (text, ids, by_table) in [
+            (String::new(), Some(""), true),
+            ("# [[budget]]\n".to_owned(), Some(""), true),
+            (format!("# first\n{one}{other}{third}"), Some("a b c"), true),
+            (one.replace('\n', "\r\n"), Some("a"), true),
+            // texts that look like a table's beginning
+            (format!("{third}description = \"\"\"\\\n[[budget]]\"\"\"\n{one}"), Some("c a"), false),
+            (format!("{third}description = '''\n[[budget]]\n'''\n"), None, false),
+            // an array that is extended is no TOML, though each part is
+            (
+                format!(
+                    "budget = [{{ id = \"d\", unit = \"usd\", limit = \"5\", window = {{ kind = \"day\" }} }}]\n{one}"
+                ),
+                None,
+                false,
+            ),
+            (format!("{one}{one}"), None, false),
+            (format!("{one}[[budget]]\n"), None, false),
+            (format!("x = 1\n{one}"), None, false),
+        ] {
+            let found = parse_seed(&text);
+            assert_eq!(found, parse(&text), "{text}");
+            let found =
+                found.ok().map(|specs| specs.iter().map(|spec| spec.id.to_string()).collect::<Vec<_>>().join(" "));
+            assert_eq!(found.as_deref(), ids, "{text}");
+            assert_eq!(one_by_one(&text).is_some(), by_table, "{text}");
+        }
     }
 
     #[test]
