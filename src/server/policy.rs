@@ -48,8 +48,19 @@ pub(super) async fn offer(app: &App, options: &Options) -> anyhow::Result<String
     Ok(hash)
 }
 
-/// Between two layers, for admissions come first: no less than this, and three times what the last one took.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two layers, no less than this.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+/// How often the last layer's work, at most, and its waiting go into the rest behind it.
+const RESTS: (u32, u32) = (3, 8);
+
+/// How long admissions have the processors for themselves, once a layer took `worked` of CPU in `passed`. Where it had to
+/// wait for a processor, somebody else needs them: comparing takes a quarter of one then, and as much as is idle
+/// otherwise, for until all layers are compared the slower engine serves.
+fn rest(worked: Duration, passed: Duration) -> Duration {
+    let waited = passed.saturating_sub(worked);
+    (waited * RESTS.1).min(worked * RESTS.0).max(SHORTEST_REST)
+}
+
 /// Recorded inputs that a layer is compared on.
 const RECORDED: usize = 8;
 
@@ -64,12 +75,14 @@ pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
                 let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
                 let Some(comparison) = digest.and_then(|digest| app.policy.next_to_compare(&digest)) else { break };
                 let recorded = recorded_inputs(&app, comparison.layer(), RECORDED);
+                let clock = Arc::clone(app.guard.clock());
                 // a daemon that ends meanwhile is not kept
                 drop(app);
-                let started = ThreadTime.cpu();
+                let began = (ThreadTime.cpu(), clock.monotonic());
                 comparison.run(&recorded);
-                let took = ThreadTime.cpu().saturating_sub(started);
-                if changes.recv_timeout(PAUSE.max(took * 3)) == Err(RecvTimeoutError::Disconnected) {
+                let worked = ThreadTime.cpu().saturating_sub(began.0);
+                let rest = rest(worked, clock.monotonic().saturating_sub(began.1));
+                if changes.recv_timeout(rest) == Err(RecvTimeoutError::Disconnected) {
                     return;
                 }
             }
@@ -139,6 +152,22 @@ fn tell(taken: &Taken) {
                 let (digest, lost) = (refused.digest.as_deref().unwrap_or_default(), refused.lost.join(", "));
                 tracing::error!(target: "tollgate::policy", digest, lost, "policy set lost modules and waits for a confirmation; the old one goes on serving");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparing_takes_what_is_idle_and_a_quarter_of_a_processor_beside_others() {
+        let ms = Duration::from_millis;
+        // (CPU, passed, rest)
+        for (worked, passed, resting) in
+            [(8, 8, 1), (8, 9, 8), (8, 11, 24), (8, 16, 24), (8, 80, 24), (0, 0, 1), (8, 0, 1)]
+        {
+            assert_eq!(rest(ms(worked), ms(passed)), ms(resting), "{worked} of {passed} ms");
         }
     }
 }
