@@ -48,12 +48,13 @@ pub fn install() -> Option<&'static PrometheusHandle> {
 }
 
 /// What is counted along the way.
-const COUNTED: [(&str, &str); 12] = [
+const COUNTED: [(&str, &str); 13] = [
     ("tollgate_decisions_total", "Admissions decided, by decision"),
     ("tollgate_denials_total", "Reasons of denials, by code"),
     ("tollgate_policy_sets_refused_total", "Policy trees that were not taken"),
     ("tollgate_policy_layers_compiled_total", "Layers compiled because they or what they import changed"),
     ("tollgate_policy_asked_again_total", "Layers asked a second time because they seemed to be out of time"),
+    ("tollgate_policy_engines_built_total", "Engines that workers built or read back, by engine"),
     ("tollgate_throttled_total", "Requests refused before they were judged, by the allowance spent"),
     ("tollgate_commit_dropped_total", "Commands that nobody waited for any more, not decided"),
     ("tollgate_http_stalled_total", "Connections closed because the client neither asked nor read"),
@@ -72,6 +73,7 @@ const MEASURED: [(&str, &str); 5] = [
     ("tollgate_http_request_seconds", "Requests, by route and class of status"),
 ];
 
+const ENGINE_BYTES: (&str, &str) = ("tollgate_policy_engine_bytes", "What the engines of all workers take, about");
 const QUEUE_DEPTH: (&str, &str) = ("tollgate_commit_queue_depth", "Commands that waited when the last batch began");
 
 /// Says what each is, and shows the counters from the start on: an alert on what was never counted would never fire.
@@ -82,11 +84,13 @@ fn describe() {
     for (name, help) in MEASURED {
         describe_histogram!(name, help);
     }
+    describe_gauge!(ENGINE_BYTES.0, ENGINE_BYTES.1);
     describe_gauge!(QUEUE_DEPTH.0, QUEUE_DEPTH.1);
     let codes: Vec<&str> = CODES.iter().map(|row| row.text).collect();
-    let labelled: [(&str, &str, &[&'static str]); 4] = [
+    let labelled: [(&str, &str, &[&'static str]); 5] = [
         ("tollgate_decisions_total", "decision", &["allow", "deny"]),
         ("tollgate_denials_total", "code", &codes),
+        ("tollgate_policy_engines_built_total", "engine", &["interpreter", "rvm"]),
         ("tollgate_throttled_total", "spent", &["agent_rate", "key_rate", "agent_waiting", "key_waiting"]),
         ("tollgate_commit_dropped_total", "why", &["late", "gone"]),
     ];
@@ -238,7 +242,7 @@ mod tests {
     fn what_is_counted_shown_and_documented_is_the_same() {
         let (read, counted) = (
             READ.iter().chain(&BUDGETS).chain([&BUDGET_COUNT, &CONNECTIONS]),
-            COUNTED.iter().chain(&MEASURED).chain([&QUEUE_DEPTH]),
+            COUNTED.iter().chain(&MEASURED).chain([&QUEUE_DEPTH, &ENGINE_BYTES]),
         );
         let here: BTreeSet<String> = read.chain(counted.clone()).map(|(name, _)| (*name).to_owned()).collect();
         let manual = include_str!("../../docs/operating.md");

@@ -4,8 +4,8 @@
 //! digest is read together with the registry, and the set of that digest is found here.
 
 use crate::policy::{
-    Conditions, Engines, EnginesInUse, Explanation, Input, LayerId, Layers, Limits, Outcome, PolicySet, Quarantine, Report,
-    agree, report,
+    Built, Conditions, Engines, EnginesInUse, Explanation, Input, LayerId, Layers, Limits, Outcome, PolicySet,
+    Quarantine, Report, agree, report,
 };
 use crate::thread_time::ThreadTime;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use std::sync::mpsc::Sender;
 static ROOMS: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::new(Worker { room: 0, set: None, engines: Engines::default() });
+    static WORKER: RefCell<Worker> = RefCell::new(Worker::of(0));
 }
 
 /// What one thread has of its own: no lock and no shared count on the way of an evaluation.
@@ -28,6 +28,29 @@ struct Worker {
     room: u64,
     set: Option<Arc<PolicySet>>,
     engines: Engines,
+    /// What the metrics were told of them.
+    told: (Built, usize),
+}
+
+impl Worker {
+    fn of(room: u64) -> Self {
+        Self { room, set: None, engines: Engines::default(), told: Default::default() }
+    }
+
+    /// Tells the metrics what had to be built, and what is kept now.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn tell(&mut self) {
+        let (built, (_, bytes)) = (self.engines.built(), self.engines.size());
+        let (told, bytes_told) = std::mem::replace(&mut self.told, (built, bytes));
+        if told != built {
+            let built_by = |engine| metrics::counter!("tollgate_policy_engines_built_total", "engine" => engine);
+            built_by("interpreter").increment(built.interpreters - told.interpreters);
+            built_by("rvm").increment(built.machines - told.machines);
+        }
+        if bytes_told != bytes {
+            metrics::gauge!("tollgate_policy_engine_bytes").increment(bytes as f64 - bytes_told as f64);
+        }
+    }
 }
 
 /// The sets that may be asked for: the one in force, and one that is about to be.
@@ -127,13 +150,14 @@ impl PolicyRoom {
     pub fn judge(&self, digest: &str, layers: &Layers<'_>, input: &Input, now: Timestamp) -> Option<Outcome> {
         WORKER.with_borrow_mut(|worker| {
             if worker.room != self.id {
-                *worker = Worker { room: self.id, set: None, engines: Engines::default() };
+                *worker = Worker::of(self.id);
             }
             if worker.set.as_ref().is_none_or(|set| set.digest() != digest) {
                 worker.set = Some(self.set(digest)?);
             }
             let set = worker.set.as_ref()?;
             let outcome = worker.engines.evaluate_input(set, layers, input, &self.conditions(now));
+            worker.tell();
             if outcome.asked_again > 0 {
                 metrics::counter!("tollgate_policy_asked_again_total").increment(u64::from(outcome.asked_again));
             }

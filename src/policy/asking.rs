@@ -1,6 +1,6 @@
 //! Asks one layer, on the engine that it is on, within its limits.
 
-use super::compile::{self, Compiled, Failure};
+use super::compile::{self, Failure};
 use super::engines::{Engines, Purpose};
 use super::evaluate::{Conditions, nanoseconds};
 use super::limits::ThreadClock;
@@ -137,16 +137,12 @@ impl Engines {
     ) -> Option<Value> {
         let Question { set, layer, input, now } = *question;
         let limit = conditions.limits.time;
-        let mut compiled = self.take(set, layer, Purpose::Decide).ok()?;
-        let mut machine = match compiled.machine.take() {
-            Some(machine) => machine,
-            None => match Compiled::machine(set, layer, self.data(set, layer)) {
-                Ok(machine) => Box::new(machine),
-                Err(error) => {
-                    in_use.distrust(layer, format!("it cannot be compiled for the RVM: {error}"));
-                    return None;
-                }
-            },
+        let mut machine = match self.take_machine(set, layer, in_use) {
+            Ok(machine) => machine?,
+            Err(error) => {
+                in_use.distrust(layer, format!("its code cannot be run: {error}"));
+                return None;
+            }
         };
         let started = conditions.clock.cpu();
         let answer = machine.ask(must_say, input, limit);
@@ -154,36 +150,40 @@ impl Engines {
         let value = match answer {
             Ok(value) => value,
             // out of time, or so it looks on a machine that was taken away for a while: the interpreter says
-            Err(Failure::Time) => {
-                self.put(layer, Purpose::Decide, compiled);
-                return None;
-            }
+            Err(Failure::Time) => return None,
             Err(Failure::Cap(why) | Failure::Error(why, _)) => {
                 in_use.distrust(layer, format!("the RVM failed: {why}"));
                 return None;
             }
         };
+        self.put_machine(layer, machine);
         self.by_machine = self.by_machine.wrapping_add(1);
-        if used <= limit && is_sampled(self.by_machine) {
-            compiled.about(input, nanoseconds(now));
-            let same = match compiled.ask(compile::gathered_name(must_say), limit.mul_f64(WIDEST_WALL)) {
-                Ok(wanted) => wanted == value,
-                // too busy to tell
-                Err(Failure::Time) => true,
-                Err(Failure::Cap(_) | Failure::Error(..)) => false,
-            };
-            if !same {
-                in_use.distrust(layer, "the engines differed on a live decision".to_owned());
-                return None;
-            }
+        if used <= limit && is_sampled(self.by_machine) && !self.agrees(question, must_say, &value, conditions) {
+            in_use.distrust(layer, "the engines differed on a live decision".to_owned());
+            return None;
         }
-        compiled.machine = Some(machine);
-        self.put(layer, Purpose::Decide, compiled);
         if used > limit {
             return None;
         }
         conditions.quarantine.well(&layer.digest, now);
         Some(value)
+    }
+
+    /// Whether the interpreter gives this answer too.
+    fn agrees(
+        &mut self,
+        question: &Question<'_>,
+        must_say: Option<ContractRule>,
+        value: &Value,
+        conditions: &Conditions<'_>,
+    ) -> bool {
+        let (rule, wall) = (compile::gathered_name(must_say), conditions.limits.time.mul_f64(WIDEST_WALL));
+        match self.ask(question, Purpose::Decide, rule, wall, conditions.clock).0 {
+            Ok(wanted) => wanted == *value,
+            // too busy to tell
+            Err(Failure::Time) => true,
+            Err(Failure::Cap(_) | Failure::Error(..)) => false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::builtins::{self, Shared};
 use super::growth;
 use super::problem::Problem;
-use super::rvm::Machine;
+use super::rvm::Code;
 use super::set::{ContractRule, Layer, PolicySet};
 use super::syntax;
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -20,8 +20,6 @@ const STEPS_PER_CHECK: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
 pub(super) struct Compiled {
     engine: Engine,
     shared: Shared,
-    /// The other engine, for a layer that is on it.
-    pub(super) machine: Option<Box<Machine>>,
 }
 
 /// Why a rule has no value to go on with.
@@ -54,7 +52,7 @@ impl Compiled {
         engine.add_data(data)?;
         let shared = Shared::default();
         builtins::install(&mut engine, &shared)?;
-        Ok(Self { engine, shared, machine: None })
+        Ok(Self { engine, shared })
     }
 
     /// The engine of a layer, which can be asked for [`answer`] too.
@@ -63,14 +61,14 @@ impl Compiled {
     }
 
     /// The same for the other engine. It has no built-ins of ours: a layer that it may run needs none.
-    pub(super) fn machine(set: &PolicySet, layer: &Layer, data: Value) -> anyhow::Result<Machine> {
+    pub(super) fn code(set: &PolicySet, layer: &Layer, data: &Value) -> anyhow::Result<Code> {
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(true);
         for (path, text) in all_sources(set, layer, value_on_rvm) {
             engine.add_policy(path.to_owned(), text)?;
         }
         engine.add_data(data.clone())?;
-        Machine::new(&mut engine, data)
+        Code::compile(&mut engine, data)
     }
 
     /// Makes regorus analyse what it was given; it does so before its first answer.

@@ -47,14 +47,14 @@ mod weight;
 
 pub use cases::{CaseResult, Difference, run_cases};
 pub use check::{check, check_after};
-pub use engines::Engines;
+pub use engines::{Built, Engines};
 pub use evaluate::{Conditions, Layers, Outcome};
 pub use explain::{Explanation, FiredRule};
 pub use input::{Input, Unfit};
 pub use limits::{Limits, Quarantine, ThreadClock};
 pub use problem::Problem;
 pub use report::{LayerReport, Report, report};
-pub use rvm::{EngineInUse, EnginesInUse, agree};
+pub use rvm::{Agreed, Code, EngineInUse, EnginesInUse, agree};
 pub use set::{ContractRule, Layer, PolicySet, StoredSetError, lost_modules};
 pub use testing::{Coverage, TestReport, TestResult, run_tests};
 pub use text::Text;

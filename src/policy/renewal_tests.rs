@@ -122,7 +122,7 @@ fn a_worker_keeps_the_engines_of_unchanged_layers() {
         for name in ["a1", "a2", "a3"] {
             bench.judge(set, name, None, &json!({}));
         }
-        bench.engines.built()
+        bench.engines.built().interpreters
     };
     assert_eq!((judge_all(&before), judge_all(&before)), (4, 4));
     let leaf = with("policies/agents/a3.rego", Some("package tollgate.agents.a3\nallow_without_entity := false\n"));
@@ -152,7 +152,8 @@ fn what_is_known_of_an_unchanged_layer_stays() {
     let in_use = EnginesInUse::default();
     let mut compared = BTreeSet::new();
     while let Some(id) = in_use.next_to_compare(&before) {
-        in_use.compared(before.layer(&id).unwrap(), Ok(1));
+        let layer = before.layer(&id).unwrap();
+        in_use.compared(layer, agree(&before, layer, &[]));
         assert!(compared.insert(id), "twice");
     }
     assert!(compared.contains(&agent("a3")) && compared.len() > 2);

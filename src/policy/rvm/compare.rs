@@ -1,7 +1,7 @@
 //! Has both engines judge many inputs, made so that whatever a layer looks at takes on every type and every constant that
 //! the layer knows.
 
-use super::{ALWAYS_ARRAYS, Machine};
+use super::{ALWAYS_ARRAYS, Code, Machine};
 use crate::policy::compile::{Compiled, Failure, data_of_layer, gathered_name, to_rego};
 use crate::policy::set::{ContractRule, Layer, PolicySet};
 use crate::policy::tree::LayerId;
@@ -16,30 +16,54 @@ const PAIRS: (usize, usize) = (400, 50);
 /// Constants of a layer that are tried.
 const MOST_CONSTANTS: usize = 60;
 
-/// Compares the engines on these inputs and what is derived from them: how many answers were the same, or the first that
-/// was not.
-pub fn agree(set: &PolicySet, layer: &Layer, recorded: &[Json]) -> Result<usize, String> {
+/// What both engines said of a layer was the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// So many answers.
+    pub answers: usize,
+    /// What gave those of the RVM.
+    pub code: Code,
+}
+
+/// Compares the engines on these inputs and what is derived from them, and gives the code that may serve, or the first
+/// answer that was not the same.
+pub fn agree(set: &PolicySet, layer: &Layer, recorded: &[Json]) -> Result<Agreed, String> {
     if let Some(why) = &layer.interpreted {
         return Err(why.clone());
     }
-    let broken = |error: &anyhow::Error| format!("it cannot be compiled for the RVM: {error}");
-    let mut interpreter = Compiled::of_layer(set, layer, data_of_layer(set, layer)).map_err(|error| broken(&error))?;
-    interpreter.prepare().map_err(|error| broken(&error))?;
-    let machine = Compiled::machine(set, layer, data_of_layer(set, layer)).map_err(|error| broken(&error))?;
+    let broken = |error: anyhow::Error| format!("it cannot be compiled for the RVM: {error}");
+    let data = data_of_layer(set, layer);
+    let mut interpreter = Compiled::of_layer(set, layer, data.clone()).map_err(broken)?;
+    interpreter.prepare().map_err(broken)?;
+    let code = Compiled::code(set, layer, &data).map_err(broken)?;
+    // as a worker reads it
+    let machine = Machine::new(&code, data).map_err(broken)?;
     let mut pair = Pair { interpreter, machine, answers: 0 };
+    let questions = questions(&layer.id);
     let changes = changes(layer);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    for (input, pairs) in std::iter::once((&usual(), PAIRS.0)).chain(recorded.iter().map(|input| (input, PAIRS.1))) {
-        pair.ask(layer, input)?;
+    let recorded = recorded.iter().map(|input| (to_rego(input), PAIRS.1));
+    for (input, pairs) in std::iter::once((to_rego(&usual()), PAIRS.0)).chain(recorded) {
+        pair.ask(questions, &input)?;
         for change in &changes {
-            pair.ask(layer, &change.on(input))?;
+            pair.ask(questions, &change.on(&input))?;
         }
-        for _ in 0..pairs.min(changes.len() * changes.len()) {
+        // of many changes each question has its share
+        for (_, question) in (0..pairs.min(changes.len() * changes.len())).zip(questions.iter().cycle()) {
             let (one, other) = (&changes[random.below(changes.len())], &changes[random.below(changes.len())]);
-            pair.ask(layer, &other.on(&one.on(input)))?;
+            pair.ask(&[*question], &other.on(&one.on(&input)))?;
         }
     }
-    Ok(pair.answers)
+    Ok(Agreed { answers: pair.answers, code })
+}
+
+/// What a layer is ever asked.
+fn questions(id: &LayerId) -> &'static [Option<ContractRule>] {
+    match id {
+        LayerId::Base => &[None],
+        LayerId::Agent(_) => &[Some(ContractRule::Allow), Some(ContractRule::AllowWithoutEntity)],
+        LayerId::Entity(_) => &[Some(ContractRule::Allow)],
+    }
 }
 
 struct Pair {
@@ -49,17 +73,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn ask(&mut self, layer: &Layer, input: &Json) -> Result<(), String> {
-        let value = to_rego(input);
-        let questions: &[Option<ContractRule>] = match layer.id {
-            LayerId::Base => &[None],
-            LayerId::Agent(_) => &[Some(ContractRule::Allow), Some(ContractRule::AllowWithoutEntity)],
-            LayerId::Entity(_) => &[Some(ContractRule::Allow)],
-        };
+    fn ask(&mut self, questions: &[Option<ContractRule>], input: &Value) -> Result<(), String> {
         for question in questions {
-            self.interpreter.about(&value, 0);
+            self.interpreter.about(input, 0);
             let wanted = self.interpreter.ask(gathered_name(*question), LIMIT);
-            let found = self.machine.ask(*question, &value, LIMIT);
+            let found = self.machine.ask(*question, input, LIMIT);
             match (wanted, found) {
                 (Ok(wanted), Ok(found)) if wanted == found => self.answers += 1,
                 (Ok(wanted), Ok(found)) => {
@@ -82,13 +100,13 @@ fn words(failure: &Failure) -> String {
 
 /// Something that the layer reads, made another.
 struct Change {
-    path: Vec<String>,
+    path: Vec<Value>,
     /// `None`: it is not there.
-    to: Option<Json>,
+    to: Option<Value>,
 }
 
 impl Change {
-    fn on(&self, input: &Json) -> Json {
+    fn on(&self, input: &Value) -> Value {
         let mut changed = input.clone();
         set_at(&mut changed, &self.path, self.to.as_ref());
         changed
@@ -96,23 +114,23 @@ impl Change {
 }
 
 /// Puts a value at a path, and what is missing on the way; a value of another type on the way makes room.
-fn set_at(value: &mut Json, path: &[String], to: Option<&Json>) {
+fn set_at(value: &mut Value, path: &[Value], to: Option<&Value>) {
     let Some((name, rest)) = path.split_first() else { return };
-    if let Some(items) = value.as_array_mut() {
+    if let Ok(items) = value.as_array_mut() {
         // read of each entry of a list
         return items.iter_mut().for_each(|item| set_at(item, path, to));
     }
-    if !value.is_object() {
+    if value.as_object().is_err() {
         if to.is_none() {
             return;
         }
-        *value = json!({});
+        *value = Value::new_object();
     }
-    let Some(fields) = value.as_object_mut() else { return };
+    let Ok(fields) = value.as_object_mut() else { return };
     match (rest.is_empty(), to) {
         (true, Some(to)) => drop(fields.insert(name.clone(), to.clone())),
         (true, None) => drop(fields.remove(name)),
-        (false, _) => set_at(fields.entry(name.clone()).or_insert(Json::Null), rest, to),
+        (false, _) => set_at(fields.get_or_insert_with(name.clone(), || Value::Null), rest, to),
     }
 }
 
@@ -132,9 +150,10 @@ fn changes(layer: &Layer) -> Vec<Change> {
         json!({"abc": "abc"}),
     ];
     let constants = layer.constants.iter().take(MOST_CONSTANTS);
-    let values: Vec<Json> = types.into_iter().chain(constants.cloned()).collect();
+    let values: Vec<Value> = types.iter().chain(constants).map(to_rego).collect();
     let mut changes = Vec::new();
     for path in layer.reads.iter().filter(|path| !is_made_by_tollgate(path)) {
+        let path: Vec<Value> = path.iter().map(|name| Value::from(name.as_str())).collect();
         changes.push(Change { path: path.clone(), to: None });
         changes.extend(values.iter().map(|value| Change { path: path.clone(), to: Some(value.clone()) }));
     }

@@ -1,6 +1,7 @@
 //! Which engine each layer is on. The interpreter, until a comparison has shown that the RVM says the same; and again from
 //! the first difference on.
 
+use super::{Agreed, Code};
 use crate::policy::set::{Layer, PolicySet};
 use crate::policy::text::Digest;
 use crate::policy::tree::LayerId;
@@ -17,12 +18,21 @@ pub enum EngineInUse {
     Rvm(String),
 }
 
+/// What is known of a layer that was compared.
+#[derive(Debug)]
+enum Found {
+    /// Why it stays on the interpreter.
+    Distrusted(String),
+    /// What both engines agreed on, with the code that gave the answers: workers run that and no other.
+    Trusted(Agreed),
+}
+
 /// What was found of the layers, shared between workers.
 #[derive(Debug, Default)]
 pub struct EnginesInUse {
     /// Grows with every change, so that a worker asks for no lock while nothing changes.
     generation: AtomicU64,
-    layers: Mutex<BTreeMap<Digest, EngineInUse>>,
+    layers: Mutex<BTreeMap<Digest, Found>>,
     queue: Mutex<Queue>,
     alarmed: AtomicBool,
     alarms: Mutex<Vec<String>>,
@@ -51,15 +61,28 @@ impl EnginesInUse {
         if let Some(why) = &layer.interpreted {
             return EngineInUse::Interpreter(why.clone());
         }
-        let found = self.layers.lock().get(&layer.address).cloned();
-        found.unwrap_or_else(|| EngineInUse::Interpreter("it has not been compared yet".to_owned()))
+        match self.layers.lock().get(&layer.address) {
+            None => EngineInUse::Interpreter("it has not been compared yet".to_owned()),
+            Some(Found::Distrusted(why)) => EngineInUse::Interpreter(why.clone()),
+            Some(Found::Trusted(agreed)) => {
+                EngineInUse::Rvm(format!("both engines gave the same {} answers", agreed.answers))
+            }
+        }
+    }
+
+    /// What a worker runs of a layer that is on the RVM.
+    pub(in crate::policy) fn code(&self, layer: &Layer) -> Option<Code> {
+        match self.layers.lock().get(&layer.address) {
+            Some(Found::Trusted(agreed)) => Some(agreed.code.clone()),
+            Some(Found::Distrusted(_)) | None => None,
+        }
     }
 
     /// Notes what a comparison has shown.
-    pub fn compared(&self, layer: &Layer, outcome: Result<usize, String>) {
+    pub fn compared(&self, layer: &Layer, outcome: Result<Agreed, String>) {
         let found = match outcome {
-            Ok(answers) => EngineInUse::Rvm(format!("both engines gave the same {answers} answers")),
-            Err(why) => EngineInUse::Interpreter(why),
+            Ok(agreed) => Found::Trusted(agreed),
+            Err(why) => Found::Distrusted(why),
         };
         self.layers.lock().insert(layer.address, found);
         self.generation.fetch_add(1, Ordering::Release);
@@ -85,7 +108,7 @@ impl EnginesInUse {
         // a layer that was not trusted is not trusted when it comes back: so many are kept in mind
         let mut distrusted = 0;
         layers.retain(|digest, found| {
-            let bad = matches!(found, EngineInUse::Interpreter(_));
+            let bad = matches!(found, Found::Distrusted(_));
             distrusted += usize::from(bad);
             digests.contains(digest) || (bad && distrusted <= MOST_DISTRUSTED)
         });
@@ -96,7 +119,7 @@ impl EnginesInUse {
 
     /// Whether a worker may use the RVM for a layer. One that has not been compared is, before the others.
     fn asked(&self, layer: &Layer) -> bool {
-        let found = self.layers.lock().get(&layer.address).map(|found| matches!(found, EngineInUse::Rvm(_)));
+        let found = self.layers.lock().get(&layer.address).map(|found| matches!(found, Found::Trusted(_)));
         if found.is_none() {
             let asked = &mut self.queue.lock().asked;
             if asked.len() < MOST_ASKED && !asked.contains(&layer.id) {
@@ -153,5 +176,10 @@ impl Known {
             self.generation = generation;
         }
         *self.layers.entry(layer.address).or_insert_with(|| in_use.asked(layer))
+    }
+
+    /// Whether it was when that was last asked.
+    pub(in crate::policy) fn was_on_rvm(&self, layer: &Layer) -> bool {
+        self.layers.get(&layer.address) == Some(&true)
     }
 }

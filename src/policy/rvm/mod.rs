@@ -1,7 +1,7 @@
 //! The second engine, three times as fast as the interpreter, and where it may be trusted.
 //!
-//! Reading order: `subset` says what can be proven of a module by reading it, `machine` runs a layer, `compare` has both
-//! engines judge derived inputs, `engines_in_use` remembers what came out.
+//! Reading order: `subset` says what can be proven of a module by reading it, `machine` compiles a layer and runs it,
+//! `compare` has both engines judge derived inputs, `in_use` remembers what came out, with the code that was compared.
 
 mod compare;
 mod in_use;
@@ -12,7 +12,8 @@ mod tests;
 
 pub use in_use::{EngineInUse, EnginesInUse};
 
-pub use compare::agree;
+pub use compare::{Agreed, agree};
+pub use machine::Code;
 
 pub(super) use compare::constant;
 pub(super) use in_use::Known;

@@ -1,7 +1,11 @@
 //! Both engines on adversarial Rego, and on the whole subset at random.
 
-use super::{EngineInUse, EnginesInUse, agree};
+use super::{Agreed, EngineInUse, EnginesInUse, agree};
+use crate::policy::asking::Question;
+use crate::policy::compile::{Compiled, data_of_layer, gathered_name, to_rego};
+use crate::policy::engines::{Built, Purpose};
 use crate::policy::limits::{Limits, Quarantine, ThreadClock};
+use crate::policy::set::{ContractRule, Layer};
 use crate::policy::{Conditions, Engines, LayerId, Layers, PolicySet, Tree, check};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -24,6 +28,16 @@ fn set_of(agent: &str, library: Option<&str>) -> PolicySet {
     ];
     files.extend(library.map(|text| ("policies/lib/l.rego", format!("package tollgate.lib.l\n{text}"))));
     check(&Tree::of(files)).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+/// For a test that shares its processor.
+fn patient() -> Limits {
+    Limits { time: Duration::from_secs(5), ..Limits::default() }
+}
+
+/// As if the engines had agreed.
+fn unseen(set: &PolicySet, layer: &Layer) -> Agreed {
+    Agreed { answers: 1, code: Compiled::code(set, layer, &data_of_layer(set, layer)).unwrap() }
 }
 
 fn agent_layer() -> LayerId {
@@ -156,7 +170,7 @@ fn a_difference_on_a_live_decision_ends_the_trust_with_an_alarm() {
     std::sync::Arc::make_mut(set.layers.get_mut(&agent_layer()).unwrap()).interpreted = None;
     let layer = set.layer(&agent_layer()).unwrap();
     let in_use = EnginesInUse::default();
-    in_use.compared(layer, Ok(1));
+    in_use.compared(layer, Ok(unseen(&set, layer)));
     in_use.compared(set.layer(&LayerId::Base).unwrap(), Err("not here".to_owned()));
     let mut engines = Engines::default();
     // the RVM makes the failure undefined: nothing denies but that nothing allows
@@ -176,6 +190,109 @@ fn a_difference_on_a_live_decision_ends_the_trust_with_an_alarm() {
     }
     assert_eq!(alarms.len(), 1, "the sample did not see the difference");
     assert!(matches!(in_use.of(layer), EngineInUse::Interpreter(why) if why.contains("live decision")));
+}
+
+#[test]
+fn a_layer_on_the_rvm_has_an_interpreter_only_for_what_both_judge() {
+    let set = set_of("allow_without_entity if input.action.name == \"think\"\n", None);
+    let (in_use, mut engines) = (EnginesInUse::default(), Engines::default());
+    let mut ask = |times: usize| {
+        let input = json!({"action": {"name": "think"}});
+        (0..times).for_each(|_| assert_eq!(judged(&set, &in_use, &mut engines, &input), "[]"));
+        (engines.built(), engines.size().0)
+    };
+    // two layers, so 200 answers, and the 233rd is the first of the sample
+    assert_eq!(ask(100), (Built { interpreters: 0, machines: 2 }, 2));
+    assert_eq!(ask(500), (Built { interpreters: 2, machines: 2 }, 4), "the 233rd and the 610th answer");
+}
+
+#[test]
+fn workers_run_the_code_that_was_compared() {
+    let rule = |name: &str| format!("allow_without_entity if input.action.name == \"{name}\"\n");
+    let (set, other) = (set_of(&rule("think"), None), set_of(&rule("search"), None));
+    let layer = set.layer(&agent_layer()).unwrap();
+    let in_use = EnginesInUse::default();
+    in_use.compared(layer, Ok(unseen(&other, other.layer(&agent_layer()).unwrap())));
+    let input = json!({"action": {"name": "search"}});
+    assert_eq!(judged(&set, &in_use, &mut Engines::default(), &input), "[]");
+    // and none once the trust is gone
+    assert!(in_use.code(layer).is_some());
+    in_use.distrust(layer, "for a test".to_owned());
+    assert!(in_use.code(layer).is_none());
+    let mut engines = Engines::default();
+    assert!(judged(&set, &in_use, &mut engines, &input).contains("not_permitted"));
+    assert_eq!(engines.built(), Built { interpreters: 1, machines: 1 }, "base is trusted still");
+}
+
+/// The interpreter of a layer on the RVM goes first, though it was used last; any other when its turn comes.
+#[test]
+fn what_is_asked_now_and_then_makes_room_first() {
+    let mut files = vec![("policies/base.rego".to_owned(), BASE.to_owned())];
+    files.extend((0..6).map(|n| {
+        let rule = "allow_without_entity if input.action.name == \"think\"";
+        (format!("policies/agents/a{n}.rego"), format!("package tollgate.agents.a{n}\n{rule}\n"))
+    }));
+    let set = check(&Tree::of(files)).unwrap();
+    let in_use = EnginesInUse::default();
+    let id = |n: usize| LayerId::Agent(format!("a{n}"));
+    let trust = |id: LayerId| in_use.compared(set.layer(&id).unwrap(), agree(&set, set.layer(&id).unwrap(), &[]));
+    (1..6).map(id).chain([LayerId::Base]).for_each(trust);
+    in_use.compared(set.layer(&id(0)).unwrap(), Err("for a test".to_owned()));
+
+    let input = to_rego(&json!({"action": {"name": "think"}}));
+    let (limits, quarantine, now) = (patient(), Quarantine::default(), jiff::Timestamp::UNIX_EPOCH);
+    let conditions = Conditions { now, limits: &limits, quarantine: &quarantine, clock: &Still, in_use: Some(&in_use) };
+    // two interpreters and two machines
+    let mut engines = Engines::new(150_000);
+    let judge = |engines: &mut Engines, n: usize| {
+        let layer = set.layer(&id(n)).unwrap();
+        let question = Question { set: &set, layer, input: &input, now };
+        let answer = engines.answer(&question, Some(ContractRule::AllowWithoutEntity), &conditions, &mut 0);
+        assert!(answer.is_ok_and(|answer| answer.unwrap().says_yes()), "{n}");
+        engines.built().interpreters
+    };
+    assert_eq!(judge(&mut engines, 0), 1);
+    assert_eq!(judge(&mut engines, 1), 1);
+    let layer = set.layer(&id(1)).unwrap();
+    let question = Question { set: &set, layer, input: &input, now };
+    let rule = gathered_name(Some(ContractRule::AllowWithoutEntity));
+    let sampled = engines.ask(&question, Purpose::Decide, rule, limits.time, &Still).0;
+    assert!(sampled.is_ok());
+    assert_eq!(engines.size().0, 3);
+    for n in 2..6 {
+        judge(&mut engines, n);
+    }
+    assert!(engines.size().0 >= 5 && engines.size().1 <= 150_000, "{engines:?}");
+    assert_eq!(judge(&mut engines, 0), 2, "a0 has its interpreter still; the other was for a1");
+    assert!(engines.ask(&question, Purpose::Decide, rule, limits.time, &Still).0.is_ok());
+    assert_eq!(engines.built().interpreters, 3, "a1's made room");
+}
+
+/// The interpreter that served a layer until it moved to the RVM makes room before those that still serve.
+#[test]
+fn an_interpreter_whose_layer_moved_to_the_rvm_makes_room_first() {
+    let set = set_of("allow_without_entity if input.action.name == \"think\"\n", None);
+    let (agent, base) = (set.layer(&agent_layer()).unwrap(), set.layer(&LayerId::Base).unwrap());
+    let in_use = EnginesInUse::default();
+    let input = to_rego(&json!({"action": {"name": "think"}}));
+    let (limits, quarantine, now) = (patient(), Quarantine::default(), jiff::Timestamp::UNIX_EPOCH);
+    let conditions = Conditions { now, limits: &limits, quarantine: &quarantine, clock: &Still, in_use: Some(&in_use) };
+    let mut engines = Engines::new(150_000);
+    let judge = |engines: &mut Engines, layer: &Layer| {
+        let question = Question { set: &set, layer, input: &input, now };
+        assert!(engines.answer(&question, None, &conditions, &mut 0).is_ok());
+        engines.built()
+    };
+    // first base, then the agent's layer, which has been used later and moves
+    judge(&mut engines, base);
+    judge(&mut engines, agent);
+    in_use.compared(agent, agree(&set, agent, &[]));
+    assert_eq!(judge(&mut engines, agent), Built { interpreters: 2, machines: 1 });
+    // a third interpreter: one has to go
+    let question = Question { set: &set, layer: agent, input: &input, now };
+    let rule = format!("data.tollgate.gathered.{}", crate::policy::attribute::OWN);
+    engines.ask(&question, Purpose::Attribute, &rule, limits.time, &Still).0.unwrap();
+    assert_eq!(judge(&mut engines, base), Built { interpreters: 3, machines: 1 }, "base has its interpreter still");
 }
 
 /// Rules of the subset, put together at random.
