@@ -212,10 +212,25 @@ pub(super) struct Shared {
     pub(super) capped: Arc<AtomicBool>,
 }
 
+/// What regorus wants to be handed beside the values: it names it in errors. Made once, for all engines only read it; made
+/// for each engine it was a third of what a small layer's takes.
+struct StandIns {
+    span: Span,
+    /// As many as any built-in has arguments.
+    parameters: Vec<Ref<Expr>>,
+}
+
+static STAND_INS: LazyLock<Option<StandIns>> = LazyLock::new(|| {
+    let source = Source::from_contents("built-in".to_owned(), " ".to_owned()).ok()?;
+    let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
+    let most = BUILTINS.values().map(|(_, arguments)| *arguments).max().unwrap_or_default();
+    let parameters = (0..most).map(|_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 }));
+    Some(StandIns { parameters: parameters.collect(), span })
+});
+
 /// Puts the guards before the built-ins of an engine. regorus asks its extensions before its own table.
 pub(super) fn install(engine: &mut Engine, shared: &Shared) -> anyhow::Result<()> {
-    let source = Source::from_contents("built-in".to_owned(), " ".to_owned())?;
-    let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
+    let Some(StandIns { span, parameters }) = &*STAND_INS else { anyhow::bail!("regorus takes no source of one letter") };
     for (name, guard) in TABLE.iter() {
         let Some((function, arguments)) = BUILTINS.get(name) else { continue };
         let (guard, function, shared) = (*guard, *function, shared.clone());
@@ -228,8 +243,7 @@ pub(super) fn install(engine: &mut Engine, shared: &Shared) -> anyhow::Result<()
             }
             Guard::Weigh | Guard::Estimate(_) | Guard::Pattern(_) => {}
         }
-        let span = span.clone();
-        let parameters = parameters(&span, *arguments);
+        let parameters = parameters.get(..usize::from(*arguments)).unwrap_or(parameters);
         let mut patterns = Patterns::default();
         let guarded = move |values: Vec<Value>| {
             if weight(guard, &values) > CAP {
@@ -241,7 +255,7 @@ pub(super) fn install(engine: &mut Engine, shared: &Shared) -> anyhow::Result<()
             {
                 return Ok(answer);
             }
-            let answer = function(&span, &parameters, &values, true);
+            let answer = function(span, parameters, &values, true);
             if *name == "regex.match" && answer.is_ok() {
                 patterns.keep(&values);
             }
@@ -279,11 +293,6 @@ impl Patterns {
             self.0.insert((**pattern).into(), compiled);
         }
     }
-}
-
-/// Stand-ins for the expressions that regorus' built-ins name in their errors.
-fn parameters(span: &Span, count: u8) -> Vec<Ref<Expr>> {
-    (0..count).map(|_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 })).collect()
 }
 
 fn weight(guard: Guard, values: &[Value]) -> usize {
