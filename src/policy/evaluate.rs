@@ -51,7 +51,7 @@ pub struct Outcome {
     pub reasons: Vec<Reason>,
     /// What the caller should know beside.
     pub warnings: Vec<Warning>,
-    /// CPU time of all layers.
+    /// How long all layers took.
     pub took: Duration,
     /// Layers that were asked once more because they seemed to be over their limit.
     pub asked_again: u32,
@@ -95,14 +95,14 @@ impl Engines {
         conditions: &Conditions<'_>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        let started = conditions.clock.cpu();
+        let started = conditions.clock.wall();
         for (id, must_say) in applying(layers) {
             match set.layer(&id) {
                 Some(layer) => self.layer(set, layer, must_say, input, conditions, &mut outcome),
                 None => outcome.reasons.push(missing(&id)),
             }
         }
-        outcome.took = conditions.clock.cpu().saturating_sub(started);
+        outcome.took = conditions.clock.wall().saturating_sub(started);
         outcome
     }
 

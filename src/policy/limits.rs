@@ -9,8 +9,13 @@ use std::time::Duration;
 /// How much CPU time the calling thread has used. What a policy is charged for is the work it causes, not how long
 /// the machine kept it waiting; the core reads no clock, so this one is handed in.
 pub trait ThreadClock {
-    /// CPU time of this thread since some fixed moment.
+    /// CPU time of this thread since some fixed moment. Asking for it is a system call.
     fn cpu(&self) -> Duration;
+
+    /// A monotonic clock that costs next to nothing: a thread works no longer than it takes.
+    fn wall(&self) -> Duration {
+        self.cpu()
+    }
 }
 
 /// What one layer's evaluation may take.
