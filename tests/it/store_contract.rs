@@ -133,6 +133,16 @@ fn lists_are_whole_in_pages(place: &impl Place) {
         (page.items.iter().map(|record| record.id.clone()).collect(), page.next)
     });
     assert_eq!(some.len(), 10);
+    let of_run = DecisionFilter { run: Some("run-of-a".parse().unwrap()), ..DecisionFilter::default() };
+    let in_run = pages(|cursor| {
+        let page = store.decisions(&of_run, cursor, 3).unwrap();
+        (page.items.iter().map(|record| record.id.clone()).collect(), page.next)
+    });
+    assert_eq!(in_run, some, "by their run too");
+    let denied_in_run = DecisionFilter { decision: Some(Decision::Deny), ..of_run };
+    assert_eq!(pages(|cursor| split(store.decisions(&denied_in_run, cursor, 2).unwrap())).len(), 8);
+    let no_run = DecisionFilter { run: Some("run-of-nobody".parse().unwrap()), ..DecisionFilter::default() };
+    assert_eq!(pages(|cursor| split(store.decisions(&no_run, cursor, 10).unwrap())).len(), 0);
     let denied = DecisionFilter { code: Some("budget_exceeded".to_owned()), ..DecisionFilter::default() };
     assert_eq!(pages(|cursor| split(store.decisions(&denied, cursor, 100).unwrap())).len(), 25);
 

@@ -312,6 +312,7 @@ fn what_is_not_kept_whole_is_read_from_the_open_segment() {
     let directory = Directory::new(64 << 20);
     let store = directory.open();
     furnish(&store);
+    decided(&store, admit("b", "first", "0.0001"));
     for chunk in (0..COUNT).collect::<Vec<_>>().chunks(500) {
         let ask = |n: &usize| store.submit(asked(admit("a", &format!("k{n}"), "0.0001")));
         let replies: Vec<_> = chunk.iter().map(ask).collect();
@@ -329,8 +330,11 @@ fn what_is_not_kept_whole_is_read_from_the_open_segment() {
                 break;
             }
         }
-        let wanted: Vec<String> = (0..COUNT).rev().map(|n| format!("k{n}")).collect();
+        let wanted: Vec<String> = (0..COUNT).rev().map(|n| format!("k{n}")).chain(["first".to_owned()]).collect();
         assert!(keys == wanted, "{} listed", keys.len());
+        let of_run = DecisionFilter { run: Some("run-of-b".parse().unwrap()), ..DecisionFilter::default() };
+        let page = store.decisions(&of_run, None, 10).unwrap();
+        assert_eq!((page.items.len(), page.next), (1, None), "a run's are found without a look at the others");
         let oldest = decided(store, admit("a", "k0", "0.0001"));
         assert_eq!(oldest.idempotency_key.as_ref().unwrap().to_string(), "k0");
     };

@@ -1,7 +1,7 @@
 //! What was decided and done: the recent part in memory, the older part in the database behind, one list to who asks. What
 //! the database behind does not have at present is read from the journal where its place is known, and refused otherwise.
 
-use super::index::{Index, IndexError, Shelf};
+use super::index::{Index, IndexError, Rest, RunDecisions, Shelf};
 use super::journal::{Anchor, Sealed, find, find_at};
 use super::list::{List, Operation, Part, Query, audit_fits};
 use super::position::Position;
@@ -325,7 +325,10 @@ impl History {
     ) -> Result<Part<Arc<DecisionRecord>>, HistoryError> {
         let fits = |_: Timestamp, entry: &Entry| decision(entry).is_some_and(|record| filter.fits(record));
         let query = Query { shelves: &[Shelf::Decisions], since: filter.since, fits: &fits, limit };
-        let page = self.list(&query, cursor)?;
+        let page = match &filter.run {
+            Some(run) => self.list_of_run(run, &query, cursor)?,
+            None => self.list(&query, cursor)?,
+        };
         let items = page.items.iter().filter_map(|item| decision(&item.entry).cloned()).collect();
         Ok(Part { items, next: page.next })
     }
@@ -341,6 +344,45 @@ impl History {
         let shelves = if filter.include_admissions { ALL } else { &ALL[..1] };
         let fits = |time: Timestamp, entry: &Entry| audit_fits(filter, time, entry);
         self.list(&Query { shelves, since: filter.since, fits: &fits, limit }, cursor)
+    }
+
+    /// The decisions of a run, by where they stand. As far as an older Tollgate did not note that, all are looked through.
+    fn list_of_run(
+        &self,
+        run: &RunId,
+        query: &Query<'_>,
+        cursor: Option<Position>,
+    ) -> Result<Part<Operation>, HistoryError> {
+        let mut list = List::new(query, EXAMINED);
+        let (floor, recent) = {
+            let recent = self.recent.read();
+            (recent.floor(), recent.decisions_of(run, cursor, EXAMINED))
+        };
+        for (position, time) in recent {
+            let Some(entry) = self.entry_at(Shelf::Decisions, position)? else { continue };
+            if list.look(position, time, || entry).is_break() {
+                return Ok(list.page());
+            }
+        }
+        let before = cursor.map_or(floor, |cursor| cursor.min(floor));
+        let index = self.older()?;
+        let RunDecisions { found, rest } =
+            index.run_decisions(run, before, list.left).map_err(|error| failed(&error))?;
+        if rest == Rest::Unlisted(before) {
+            return if list.is_empty() { self.list(query, Some(before)) } else { Ok(list.page_before(before)) };
+        }
+        for position in found {
+            let Some(recorded) = index.at(Shelf::Decisions, position).map_err(|error| failed(&error))? else {
+                continue;
+            };
+            if list.look(position, recorded.time, || Arc::new(recorded.entry)).is_break() {
+                return Ok(list.page());
+            }
+        }
+        Ok(match rest {
+            Rest::Nothing => list.page(),
+            Rest::Listed(position) | Rest::Unlisted(position) => list.page_before(position),
+        })
     }
 
     fn list(&self, query: &Query<'_>, cursor: Option<Position>) -> Result<Part<Operation>, HistoryError> {

@@ -71,6 +71,17 @@ impl<'a> List<'a> {
         ControlFlow::Continue(())
     }
 
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Where there may be more before this position, which was not looked at.
+    pub(super) fn page_before(mut self, position: Position) -> Part<Operation> {
+        self.stopped = Some(position);
+        self.page()
+    }
+
     /// Adds lists of the same stretch: as far as all of them have come.
     pub(super) fn merge(&mut self, parts: Vec<Self>) {
         self.stopped = parts.iter().filter_map(|part| part.stopped).max();

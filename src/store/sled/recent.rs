@@ -7,7 +7,7 @@ use crate::state::{Effect, Entry};
 use crate::vocabulary::{RunId, StepName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// An operation and its batch's time.
@@ -68,6 +68,8 @@ pub(super) struct Recent {
     whole: BTreeMap<Position, Kept>,
     records: BTreeMap<u64, Outline>,
     last_admissions: HashMap<RunId, BTreeMap<Option<StepName>, Position>>,
+    /// Where the decisions of each run stand.
+    of_runs: HashMap<RunId, BTreeSet<Position>>,
     /// Everything up to this record is in the database behind.
     dropped_upto: u64,
 }
@@ -99,6 +101,9 @@ impl Recent {
         self.records.insert(seq, Outline { place, time, shelves });
         for (index, entry) in (0u32..).zip(entries) {
             let position = Position { seq, index };
+            if let Some(run) = decision(&entry).and_then(|record| record.run.as_ref()) {
+                self.of_runs.entry(run.clone()).or_default().insert(position);
+            }
             if let Some(record) = decision(&entry)
                 && let Some(run) = record.action_of()
             {
@@ -173,6 +178,18 @@ impl Recent {
         self.last_admissions.get(run)?.get(&step.cloned()).copied()
     }
 
+    /// Where the decisions of a run stand, before a position (or all), newest first, and when they were made: so many at most.
+    pub(super) fn decisions_of(
+        &self,
+        run: &RunId,
+        before: Option<Position>,
+        most: usize,
+    ) -> Vec<(Position, Timestamp)> {
+        let places = self.of_runs.get(run).into_iter();
+        let places = places.flat_map(|places| places.range(..before.unwrap_or(Position::LAST)).rev()).take(most);
+        places.filter_map(|place| Some((*place, self.records.get(&place.seq)?.time))).collect()
+    }
+
     /// Lets go of what the database behind has now. It is returned, to be dropped when no lock is held: the writer waits
     /// for that lock.
     #[must_use]
@@ -184,6 +201,10 @@ impl Recent {
         self.last_admissions.retain(|_, steps| {
             steps.retain(|_, position| position.seq > seq);
             !steps.is_empty()
+        });
+        self.of_runs.retain(|_, places| {
+            *places = places.split_off(&floor);
+            !places.is_empty()
         });
         std::mem::replace(&mut self.whole, kept)
     }

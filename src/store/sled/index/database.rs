@@ -19,6 +19,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// sled's cache.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -26,6 +27,9 @@ const CACHE_BYTES: u64 = 64 << 20;
 const SEGMENT_BYTES: usize = 8 << 20;
 /// A database of so many bytes is read and checked whole when it is opened; a larger one in the background.
 const CHECKED_AT_ONCE: u64 = 64 << 20;
+
+/// So many segments are looked through at once for the decisions of a run.
+const SEGMENTS_AT_ONCE: usize = 1_000;
 
 /// What runtimes and clocks do to runs.
 const RUNTIME_OPERATIONS: [&str; 4] = ["run.report", "run.claim", "run.clock", "worker.seen"];
@@ -72,10 +76,33 @@ pub struct Index {
     accounts: Blocks,
     runs: Blocks,
     run_events: Blocks,
+    run_decisions: Blocks,
     meta: sled::Tree,
     /// The segments that are in it: first and last record.
     segments: RwLock<Vec<(u64, u64)>>,
+    /// The segments that begin before this were taken in by a Tollgate that did not write where runs' decisions stand.
+    by_run_from: AtomicU64,
     path: PathBuf,
+}
+
+/// Where decisions of a run stand.
+#[derive(Debug)]
+pub struct RunDecisions {
+    /// Newest first.
+    pub found: Vec<Position>,
+    /// What may be before them.
+    pub rest: Rest,
+}
+
+/// What else there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// More, before this position.
+    Listed(Position),
+    /// What stands before this position was taken in by an older Tollgate: it must be looked through.
+    Unlisted(Position),
 }
 
 /// What is noted of a segment that is in.
@@ -84,6 +111,9 @@ struct Noted {
     last_seq: u64,
     head: Digest,
     rows: usize,
+    /// Where runs' decisions stand is among them.
+    #[serde(default)]
+    by_run: bool,
 }
 
 impl Index {
@@ -113,8 +143,10 @@ impl Index {
             accounts: blocks("accounts")?,
             runs: blocks("runs")?,
             run_events: blocks("run_events")?,
+            run_decisions: blocks("run_decisions")?,
             meta: db.open_tree("segments")?,
             segments: RwLock::new(Vec::new()),
+            by_run_from: AtomicU64::new(0),
             path: path.to_owned(),
             db,
         })
@@ -136,6 +168,9 @@ impl Index {
                 if (first_seq, noted.last_seq, noted.head) != (segment.first_seq, segment.last_seq, segment.head) {
                     return Err(other("it was made from another journal"));
                 }
+            }
+            if !noted.by_run {
+                self.by_run_from.store(noted.last_seq + 1, Ordering::Release);
             }
             segments.push((first_seq, noted.last_seq));
         }
@@ -189,7 +224,8 @@ impl Index {
     }
 
     fn all_blocks(&self) -> impl Iterator<Item = &Blocks> {
-        self.shelves.iter().chain([&self.holds, &self.accounts, &self.runs, &self.run_events])
+        let more = [&self.holds, &self.accounts, &self.runs, &self.run_events, &self.run_decisions];
+        self.shelves.iter().chain(more)
     }
 
     /// The last record that is in it, 0 for none.
@@ -223,11 +259,12 @@ impl Index {
             (&self.accounts, &rows.accounts),
             (&self.runs, &rows.runs),
             (&self.run_events, &rows.run_events),
+            (&self.run_decisions, &rows.run_decisions),
         ] {
             blocks.write(&run, rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
         }
         self.db.flush()?;
-        let noted = Noted { last_seq: sealed.last_seq, head: sealed.head, rows: rows.count() };
+        let noted = Noted { last_seq: sealed.last_seq, head: sealed.head, rows: rows.count(), by_run: true };
         let noted = serde_json::to_vec(&noted).map_err(|error| IndexError::Journal(error.to_string()))?;
         self.meta.insert(run, noted)?;
         self.db.flush()?;
@@ -296,6 +333,29 @@ impl Index {
             }
         }
         failed.map_or(Ok(found), Err)
+    }
+
+    /// Where decisions of a run stand, before a position, newest first: so many at most, out of so many segments at most.
+    pub fn run_decisions(&self, run: &RunId, before: Position, most: usize) -> Result<RunDecisions, IndexError> {
+        let known_from = self.by_run_from.load(Ordering::Acquire);
+        let key = rows::run_decision_key(run, before);
+        let (mut found, mut looked_at) = (Vec::new(), 0);
+        for (first_seq, last_seq) in self.segments.read().iter().rev().filter(|(first, _)| *first <= before.seq) {
+            let upto = Position { seq: last_seq.saturating_add(1), index: 0 };
+            if *first_seq < known_from {
+                return Ok(RunDecisions { found, rest: Rest::Unlisted(before.min(upto)) });
+            }
+            if looked_at == SEGMENTS_AT_ONCE || found.len() >= most {
+                return Ok(RunDecisions { found, rest: Rest::Listed(before.min(upto)) });
+            }
+            looked_at += 1;
+            let _ = self.run_decisions.back(&first_seq.to_be_bytes(), Some(&key), &mut |key, _| {
+                let Some(position) = rows::run_decision_position(run, key) else { return ControlFlow::Break(()) };
+                found.push(position);
+                if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        Ok(RunDecisions { found, rest: Rest::Nothing })
     }
 
     /// A hold that is no longer pending, as it stood when it was last changed: never before the record that placed it.
@@ -431,6 +491,72 @@ mod tests {
         assert!(whole.runs.contains_key(b"r1\0s".as_slice()) && !whole.runs.contains_key(b"r3".as_slice()));
     }
 
+    fn sealed(first_seq: u64, last_seq: u64) -> Sealed {
+        Sealed {
+            path: PathBuf::from("1.seg"),
+            first_seq,
+            last_seq,
+            head: Digest::default(),
+            length: 0,
+            next: crate::audit::SegmentHeader {
+                version: crate::audit::FORMAT_VERSION,
+                writer: crate::audit::WriterId::from_bytes([0; 16]),
+                first_seq: last_seq + 1,
+                previous_hash: Digest::default(),
+                previous: crate::audit::Previous { length: 0, abandoned: false },
+            },
+        }
+    }
+
+    /// A segment of the records `first_seq` to `last_seq`, with a decision of each of these runs in each.
+    fn segment(index: &Index, first_seq: u64, last_seq: u64, runs: &[&str]) {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../tests/golden/effects-v1.json")).unwrap();
+        let effects = golden["effects"].as_array().unwrap();
+        let decision = effects.iter().find(|effect| effect.get("decision").is_some()).unwrap();
+        let of = |run: &&str| {
+            let mut decision = decision.clone();
+            decision["decision"]["run"] = json!(run);
+            json!({"op": "admit", "actor": {"name": "x"}, "subject": "s", "effects": [decision]})
+        };
+        let mut rows = Rows::default();
+        for seq in first_seq..=last_seq {
+            let (record, texts) = record_of(&runs.iter().map(of).collect::<Vec<_>>(), &json!([]));
+            rows.add(seq, &record, &texts.iter().map(|text| text.get()).collect::<Vec<_>>()).unwrap();
+        }
+        index.add(&sealed(first_seq, last_seq), &rows).unwrap();
+    }
+
+    #[test]
+    fn the_decisions_of_a_run_are_found_without_a_look_at_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path(), &[], None).unwrap();
+        segment(&index, 1, 2, &["r", "r1"]);
+        segment(&index, 3, 3, &["other"]);
+        segment(&index, 4, 6, &["a", "r", "r"]);
+        let (run, at) = ("r".parse().unwrap(), |seq, index| Position { seq, index });
+        let ask = |index: &Index, before, most| {
+            let RunDecisions { found, rest } = index.run_decisions(&run, before, most).unwrap();
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            (found.join(" "), rest)
+        };
+        let all = "6-2 6-1 5-2 5-1 4-2 4-1 2-0 1-0";
+        assert_eq!(ask(&index, Position::LAST, 100), (all.to_owned(), Rest::Nothing));
+        assert_eq!(ask(&index, at(5, 2), 100), ("5-1 4-2 4-1 2-0 1-0".to_owned(), Rest::Nothing));
+        assert_eq!(ask(&index, Position::LAST, 6), ("6-2 6-1 5-2 5-1 4-2 4-1".to_owned(), Rest::Listed(at(4, 0))));
+        assert_eq!(ask(&index, at(4, 0), 1), ("2-0".to_owned(), Rest::Nothing), "the caller goes on before the last");
+        // an older Tollgate wrote the first two segments
+        for (first_seq, last_seq) in [(1u64, 2u64), (3, 3)] {
+            let noted = json!({"last_seq": last_seq, "head": Digest::default(), "rows": 0});
+            index.meta.insert(first_seq.to_be_bytes(), noted.to_string().as_bytes()).unwrap();
+        }
+        drop(index);
+        let index = Index::open(dir.path(), &[sealed(1, 2), sealed(3, 3), sealed(4, 6)], None).unwrap();
+        let latest = "6-2 6-1 5-2 5-1 4-2 4-1";
+        assert_eq!(ask(&index, Position::LAST, 100), (latest.to_owned(), Rest::Unlisted(at(4, 0))));
+        assert_eq!(ask(&index, at(2, 5), 100), (String::new(), Rest::Unlisted(at(2, 5))));
+    }
+
     #[test]
     fn holds_are_found_where_they_stand_and_as_older_versions_wrote_them() {
         let dir = tempfile::tempdir().unwrap();
@@ -444,21 +570,7 @@ mod tests {
             let (record, texts) = record_of(&entries, &json!([]));
             rows.add(seq, &record, &texts.iter().map(|text| text.get()).collect::<Vec<_>>()).unwrap();
         }
-        let sealed = Sealed {
-            path: dir.path().join("1.seg"),
-            first_seq: 1,
-            last_seq: 2,
-            head: Digest::default(),
-            length: 0,
-            next: crate::audit::SegmentHeader {
-                version: crate::audit::FORMAT_VERSION,
-                writer: crate::audit::WriterId::from_bytes([0; 16]),
-                first_seq: 3,
-                previous_hash: Digest::default(),
-                previous: crate::audit::Previous { length: 0, abandoned: false },
-            },
-        };
-        index.add(&sealed, &rows).unwrap();
+        index.add(&sealed(1, 2), &rows).unwrap();
         let old = serde_json::to_vec(&hold("hold_old", "expired")).unwrap();
         index.holds.write(&1u64.to_be_bytes(), [(&b"hold_old"[..], old.as_slice())].into_iter()).unwrap();
         for (id, state) in

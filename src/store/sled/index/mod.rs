@@ -6,6 +6,6 @@ mod database;
 mod rows;
 
 pub use blocks::{Blocks, IndexError};
-pub use database::{Index, Shelf};
+pub use database::{Index, Rest, RunDecisions, Shelf};
 pub use rows::Rows;
 pub(super) use rows::Outline;

@@ -29,6 +29,8 @@ pub struct Rows {
     pub(super) runs: Sorted,
     /// The events of runs, by run and number.
     pub(super) run_events: Sorted,
+    /// Where the decisions of runs stand, by run.
+    pub(super) run_decisions: Sorted,
     /// Operations that were written before the segment's end.
     written: usize,
 }
@@ -54,7 +56,8 @@ impl Rows {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         let shelves: usize = self.shelves.iter().map(|shelf| shelf.rows.len()).sum();
-        self.written + shelves + self.holds.len() + self.accounts.len() + self.runs.len() + self.run_events.len()
+        let more = [&self.holds, &self.accounts, &self.runs, &self.run_events, &self.run_decisions];
+        self.written + shelves + more.map(BTreeMap::len).iter().sum::<usize>()
     }
 
     /// Whether operations should be written before more are taken in.
@@ -95,6 +98,9 @@ impl Rows {
                     }
                     Effect::RunEvent(event) => self.add_event(event)?,
                     Effect::Decision(record) => {
+                        if let Some(run) = &record.run {
+                            self.add_decision(run, position);
+                        }
                         if let Some(run) = record.action_of() {
                             self.add_admission(run, record.step.as_ref(), position);
                         }
@@ -127,10 +133,11 @@ impl Rows {
                 if let Some(event) = effect.run_event {
                     self.add_event(&event)?;
                 }
-                if let Some(DecisionOutline { kind, codes, run: Some(run), step }) = effect.decision
-                    && is_action_of_its_run(kind, codes.iter().map(AsRef::as_ref))
-                {
-                    self.add_admission(&run, step.as_ref(), position);
+                if let Some(DecisionOutline { kind, codes, run: Some(run), step }) = effect.decision {
+                    self.add_decision(&run, position);
+                    if is_action_of_its_run(kind, codes.iter().map(AsRef::as_ref)) {
+                        self.add_admission(&run, step.as_ref(), position);
+                    }
                 }
             }
             self.add_operation(shelf, position, &time, text);
@@ -153,6 +160,10 @@ impl Rows {
             self.runs.insert(run_key(run, step), value.clone());
         }
         self.runs.insert(run_key(run, None), value);
+    }
+
+    fn add_decision(&mut self, run: &RunId, position: Position) {
+        self.run_decisions.insert(run_decision_key(run, position), Vec::new());
     }
 
     fn add_operation(&mut self, shelf: Shelf, position: Position, time: &str, text: &str) {
@@ -252,6 +263,15 @@ pub(super) fn run_event_key(run: &RunId, number: u64) -> Vec<u8> {
 pub(super) fn run_event_number(run: &RunId, key: &[u8]) -> Option<u64> {
     let number = key.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"\0")?;
     Some(u64::from_be_bytes(number.try_into().ok()?))
+}
+
+pub(super) fn run_decision_key(run: &RunId, position: Position) -> Vec<u8> {
+    [run.as_str().as_bytes(), b"\0", &position_key(position)].concat()
+}
+
+/// Where a decision of this run stands; `None` for another run's.
+pub(super) fn run_decision_position(run: &RunId, key: &[u8]) -> Option<Position> {
+    position_of(key.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"\0")?)
 }
 
 /// What the keys of a budget's accounts begin with.
