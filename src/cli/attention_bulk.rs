@@ -8,8 +8,10 @@ use std::io::Write;
 /// The act, and on which items
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct BulkArgs {
-    /// What is to be done: retry, cancel, assign, snooze, escalate, resolve
-    #[arg(value_parser = ["retry", "cancel", "assign", "snooze", "escalate", "resolve"])]
+    #[arg(
+        value_parser = ["retry", "cancel", "force_stop", "assign", "snooze", "escalate", "resolve"],
+        help = "What is to be done: retry, cancel, force_stop, assign, snooze, escalate, resolve"
+    )]
     act: String,
     /// The items; without them, those that fit --state, --kind and so on
     ids: Vec<String>,
@@ -37,8 +39,7 @@ pub(super) struct BulkArgs {
     /// Those without a decision alone
     #[arg(long)]
     without_decision: bool,
-    /// Why (retry, cancel, escalate, resolve)
-    #[arg(long)]
+    #[arg(long, help = "Why (retry, cancel, force_stop, escalate, resolve)")]
     reason: Option<String>,
     #[arg(
         long,

@@ -40,11 +40,13 @@ pub(super) fn force_stop(
     draft: &mut Draft<'_>,
     id: &RunId,
     reason: &str,
+    seen: Option<u64>,
     actor: &Actor,
     ctx: &Context<'_>,
 ) -> Result<RunAnswer, Refusal> {
     let run = known(draft, id)?;
     let (after, event) = runs::force_stop(&run, reason, actor, ctx.now)?;
+    as_seen(draft, id, seen)?;
     let change = Change {
         op: "run.force_stop",
         run: after,

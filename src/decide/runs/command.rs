@@ -33,6 +33,8 @@ pub enum RunCommand {
         run: RunId,
         /// Why.
         reason: String,
+        /// The revision of the run's item that was seen, where somebody goes by one.
+        seen: Option<u64>,
     },
     /// Make another attempt.
     Retry(Box<RetryCommand>),
@@ -176,7 +178,7 @@ pub(in crate::decide) fn decide(
         RunCommand::Cancel { run, category, reason, seen } => {
             cancel::cancel(draft, run, *category, reason, *seen, actor, ctx)?
         }
-        RunCommand::ForceStop { run, reason } => cancel::force_stop(draft, run, reason, actor, ctx)?,
+        RunCommand::ForceStop { run, reason, seen } => cancel::force_stop(draft, run, reason, *seen, actor, ctx)?,
         RunCommand::Retry(command) => retry::retry(draft, command, actor, ctx)?,
         RunCommand::Claim(command) => claim::claim(draft, command, actor, ctx),
         RunCommand::PutConnector(id, status, detail) => {

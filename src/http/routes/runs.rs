@@ -149,7 +149,7 @@ pub async fn force_stop(
     id: web::Path<String>,
     body: Body<ForceStopBody>,
 ) -> Result<web::Json<RunDetailAnswer>, Problem> {
-    let run = operations::force_stop(&gate, &caller.0, path_id(&id)?, body.wire.asked()?).await?;
+    let run = operations::force_stop(&gate, &caller.0, path_id(&id)?, body.wire.asked("")?).await?;
     Ok(web::Json((&*run).into()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::attention::{ItemQuery, filter};
 use super::attention_act::{AssignBody, EscalateBody, ResolveBody, SnoozeBody};
-use super::run_act::{CancelBody, LONGEST_REASON};
+use super::run_act::{CancelBody, ForceStopBody, LONGEST_REASON};
 use super::run_parts::SideEffectAnswer;
 use crate::http::check::Check;
 use crate::http::extract::RequestBody;
@@ -38,6 +38,8 @@ pub struct BulkActBody {
     pub retry: Option<BulkRetryBody>,
     /// Ask for their runs' end.
     pub cancel: Option<CancelBody>,
+    /// End their runs' attempts without their runtimes' proof.
+    pub force_stop: Option<ForceStopBody>,
 }
 
 /// Which items: as the list's parameters say.
@@ -105,7 +107,7 @@ impl RequestBody for BulkBody {
 
 impl BulkActBody {
     fn act(self) -> Result<BulkAct, Problem> {
-        let Self { assign, snooze, escalate, resolve, retry, cancel } = self;
+        let Self { assign, snooze, escalate, resolve, retry, cancel, force_stop } = self;
         let of_items: Vec<Result<ItemAct, Problem>> = [
             assign.map(|body| body.act("/act/assign")),
             snooze.map(|body| body.act("/act/snooze")),
@@ -115,13 +117,17 @@ impl BulkActBody {
         .into_iter()
         .flatten()
         .collect();
-        let of_runs = [retry.map(BulkRetryBody::act), cancel.map(|body| cancelling(body, "/act/cancel"))];
+        let of_runs = [
+            retry.map(BulkRetryBody::act),
+            cancel.map(|body| cancelling(body, "/act/cancel")),
+            force_stop.map(|body| Ok(BulkAct::ForceStop { reason: body.asked("/act/force_stop")? })),
+        ];
         let mut acts = of_items.into_iter().map(|act| act.map(BulkAct::Item)).chain(of_runs.into_iter().flatten());
         if let (Some(act), None) = (acts.next(), acts.next()) {
             return act;
         }
         let mut check = Check::new("");
-        check.fault("/act", "must name one act: assign, snooze, escalate, resolve, retry or cancel");
+        check.fault("/act", "must name one act: assign, snooze, escalate, resolve, retry, cancel or force_stop");
         check.finish(None)
     }
 }

@@ -46,7 +46,7 @@ fn bodies() -> Vec<(Value, Reader)> {
             |value| event::incoming(value, "").map(drop),
         ),
         (json!({"category": "noise", "reason": "r"}), reader!(run_act::CancelBody, asked, "")),
-        (json!({"reason": "r"}), reader!(run_act::ForceStopBody, asked)),
+        (json!({"reason": "r"}), reader!(run_act::ForceStopBody, asked, "")),
         (
             json!({"plan_version": "plan_1", "idempotency_key": "k", "reason": "r", "acknowledge": ["hold_1"]}),
             reader!(run_act::RetryBody, asked),

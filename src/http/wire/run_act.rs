@@ -68,9 +68,9 @@ pub struct ForceStopBody {
 impl RequestBody for ForceStopBody {}
 
 impl ForceStopBody {
-    /// The reason.
-    pub fn asked(self) -> Result<String, Problem> {
-        let mut check = Check::new("");
+    /// The reason; `at` is where it lies in what was sent.
+    pub fn asked(self, at: &str) -> Result<String, Problem> {
+        let mut check = Check::new(at);
         check.text("/reason", &self.reason, LONGEST_REASON);
         check.finish(Some(self.reason))
     }

@@ -40,6 +40,11 @@ pub enum BulkAct {
         /// Why, in words.
         reason: String,
     },
+    /// An end of its run's attempt, without its runtime's proof.
+    ForceStop {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Which items.
@@ -101,6 +106,7 @@ impl BulkAct {
             Self::Item(act) => act.operation(),
             Self::Retry { .. } => Operation::RetryRun,
             Self::Cancel { .. } => Operation::CancelRun,
+            Self::ForceStop { .. } => Operation::ForceStop,
         }
     }
 
@@ -157,6 +163,7 @@ fn previewed(app: &App, principal: &Principal, id: ItemId, act: &BulkAct) -> Pre
         (BulkAct::Cancel { category, reason }, Some(item)) => {
             preview_cancel(app, principal, item, *category, reason.clone())
         }
+        (BulkAct::ForceStop { reason }, Some(item)) => preview_force_stop(app, principal, item, reason.clone()),
     };
     previewed.outcome = outcome;
     previewed
@@ -240,6 +247,20 @@ fn preview_cancel(
     Ok(if ends { ItemState::Resolved } else { item.state_at(now) })
 }
 
+/// A cancelled run is over by that; another one's attempt has failed, and its item goes on.
+fn preview_force_stop(
+    app: &App,
+    principal: &Principal,
+    item: &Item,
+    reason: String,
+) -> Result<ItemState, OperationError> {
+    let run = visible(app, principal, Operation::ForceStop, &run_of(item)?)?;
+    let now = app.now();
+    let command = Command::Run(RunCommand::ForceStop { run: run.id.clone(), reason, seen: Some(item.revision) });
+    of_run(app.store.preview(&Envelope { command, actor: principal.actor() }, now)?)?;
+    Ok(if run.is_cancelled() { ItemState::Resolved } else { item.state_at(now) })
+}
+
 /// A command that was handed in, or why it was not.
 type HandedIn = Result<Reply, OperationError>;
 
@@ -291,6 +312,11 @@ fn hand_in(app: &App, principal: &Principal, item: &BulkItem, act: &BulkAct) -> 
                 reason: reason.clone(),
                 seen: Some(item.revision),
             })
+        }
+        BulkAct::ForceStop { reason } => {
+            let known = known(app, &item.id)?;
+            let run = visible(app, principal, Operation::ForceStop, &run_of(&known)?)?.id.clone();
+            Command::Run(RunCommand::ForceStop { run, reason: reason.clone(), seen: Some(item.revision) })
         }
     };
     Ok(app.store.submit_until(Envelope { command, actor: principal.actor() }, principal.wait_until))
@@ -347,7 +373,7 @@ async fn came_of_it(
 ) -> Result<ItemState, OperationError> {
     match act {
         BulkAct::Item(_) => return Ok(item_of(answer?)?.state_at(app.now())),
-        BulkAct::Cancel { .. } => {
+        BulkAct::Cancel { .. } | BulkAct::ForceStop { .. } => {
             of_run(answer?)?;
         }
         BulkAct::Retry { reason, acknowledge } => match answer.and_then(of_run) {

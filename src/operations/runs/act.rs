@@ -29,7 +29,7 @@ pub async fn force_stop(
     reason: String,
 ) -> Result<Arc<Run>, OperationError> {
     visible(app, principal, Operation::ForceStop, &run)?;
-    changed(app, principal, RunCommand::ForceStop { run, reason }).await
+    changed(app, principal, RunCommand::ForceStop { run, reason, seen: None }).await
 }
 
 async fn changed(app: &App, principal: &Principal, command: RunCommand) -> Result<Arc<Run>, OperationError> {

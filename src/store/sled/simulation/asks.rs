@@ -144,7 +144,7 @@ impl Asks {
             }
             84 => {
                 let run = self.run(state, Run::is_alive)?.id.clone();
-                plain(Command::Run(RunCommand::ForceStop { run, reason: "s".to_owned() }))
+                plain(Command::Run(RunCommand::ForceStop { run, reason: "s".to_owned(), seen: None }))
             }
             85..=86 => {
                 let n = self.number();
