@@ -4,14 +4,19 @@ use crate::admission::{Mask, Rate};
 use crate::attention::{Classifier, StormLimits};
 use crate::decide;
 use crate::http::config::HttpConfig;
-use crate::operations::Allowance;
+use crate::operations::{Allowance, Caps};
 use crate::policy;
-use crate::runs::Clocks;
 use crate::store::sled::{Keeping, Scrubbing};
 use anyhow::Context as _;
 use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
+
+mod budgets;
+mod runs;
+
+pub use budgets::BudgetsConfig;
+pub use runs::RunsConfig;
 
 /// More threads than these the HTTP server does not take.
 const MOST_WORKERS: usize = 512;
@@ -32,8 +37,10 @@ pub struct Config {
     pub rate: RateConfig,
     /// What must not be readable in the journal.
     pub mask: MaskConfig,
-    /// The clocks of runs.
-    pub runs: Clocks,
+    /// Accounts of budgets.
+    pub budgets: BudgetsConfig,
+    /// Runs: their clocks, and how many may be open.
+    pub runs: RunsConfig,
     /// Command Center.
     pub attention: AttentionConfig,
 }
@@ -215,6 +222,14 @@ impl Config {
                  for what else there is are ids that budgets and records go by"
             );
         }
+        anyhow::ensure!(
+            self.runs.max_open > 0 && self.runs.max_open_per_agent > 0,
+            "runs: max_open and max_open_per_agent must be above 0"
+        );
+        anyhow::ensure!(
+            self.budgets.max_accounts > 0 && self.budgets.max_accounts_per_budget > 0,
+            "budgets: max_accounts and max_accounts_per_budget must be above 0"
+        );
         anyhow::ensure!(self.store.queue > 0 && self.store.max_batch > 0, "store: queue and max_batch must be above 0");
         anyhow::ensure!(self.store.deadline_ms > 0, "store.deadline_ms must be above 0");
         anyhow::ensure!(
@@ -257,11 +272,27 @@ impl Config {
             holds_per_agent: self.holds.per_agent,
             holds: self.holds.total,
             key_ttl_s: i64::from(self.holds.key_ttl_h) * 3600,
-            clocks: self.runs.clone(),
+            accounts_per_budget: self.budgets.max_accounts_per_budget,
+            accounts: self.budgets.max_accounts,
+            runs_per_agent: self.runs.max_open_per_agent,
+            runs: self.runs.max_open,
+            clocks: self.runs.clocks(),
             up_since: None,
             blocked_after_s: self.attention.blocked_after_s,
             classifier: Classifier::shared(),
             webhook: self.attention.webhook.is_some(),
+        }
+    }
+
+    /// How much memory holds at most.
+    pub fn caps(&self) -> Caps {
+        Caps {
+            holds: self.holds.total,
+            accounts: self.budgets.max_accounts,
+            accounts_per_budget: self.budgets.max_accounts_per_budget,
+            runs: self.runs.max_open,
+            runs_per_agent: self.runs.max_open_per_agent,
+            keys: self.holds.keys,
         }
     }
 
@@ -325,6 +356,9 @@ mod tests {
             ("[holds]\nkey_ttl_h = 72\n[store]\nretain_days = 3\n", "retain_days"),
             ("[store]\nmax_batch = 100000\n", "max_batch"),
             ("[store]\ndeadline_ms = 0\n", "deadline_ms"),
+            ("[budgets]\nmax_accounts_per_budget = 0\n", "max_accounts_per_budget"),
+            ("[runs]\nmax_open = 0\n", "max_open"),
+            ("[runs]\nsilence = 3\n", "silence"),
             ("[rate]\nagent_queue_percent = 101\n", "agent_queue_percent"),
             ("[http]\nmax_bodies_bytes = 1000000\n", "max_bodies_bytes"),
             ("[rate]\nper_agent = 1\n", "per_agent"),

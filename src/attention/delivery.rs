@@ -83,6 +83,12 @@ impl Delivery {
         next
     }
 
+    /// It is not tried any more.
+    #[must_use]
+    pub fn given_up(&self, why: &str) -> Self {
+        Self { next_at: None, last_failure: Some(why.to_owned()), ..self.clone() }
+    }
+
     /// Whether it was given up.
     pub fn is_given_up(&self) -> bool {
         self.next_at.is_none() && self.delivered_at.is_none()

@@ -2,8 +2,10 @@
 
 use super::alert::Fired;
 use super::definition::Budget;
+use super::label::values;
+use super::scope::Dimension;
 use super::window::Window;
-use crate::vocabulary::{Balance, BudgetId, Unit};
+use crate::vocabulary::{Balance, BudgetId, RunId, Unit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +40,15 @@ fn nothing() -> Arc<str> {
 
 fn is_nothing(text: &Arc<str>) -> bool {
     text.is_empty()
+}
+
+impl AccountKey {
+    /// The run whose account it is, where `each` names one.
+    pub fn run(&self) -> Option<RunId> {
+        // most have none: the look at the text is cheap
+        let values = self.each.contains("run=").then(|| values(&self.each)).flatten()?;
+        RunId::new(values.get(&Dimension::Run)?).ok()
+    }
 }
 
 impl fmt::Display for AccountKey {
@@ -101,6 +112,15 @@ impl Account {
     pub(super) fn new(key: AccountKey, budget: &Budget, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
         let unit = budget.spec.unit.clone();
         Self { key, unit, start, end, sums: Bucket::default(), buckets: BTreeMap::new(), alerts: Vec::new() }
+    }
+
+    /// From when on nothing will be placed on it, if nothing is changed behind `now`: the end of its window, or when a
+    /// rolling one has left all behind. `None` where that may be at any time.
+    pub fn over_at(&self, window: &Window, now: Timestamp) -> Option<Timestamp> {
+        match window.bucket(now) {
+            Some(bucket) => window.bucket_leaves(bucket),
+            None => self.end,
+        }
     }
 
     /// Its sums at `now`.

@@ -97,6 +97,14 @@ pub fn assess(
     assessment
 }
 
+impl Assessment {
+    /// The budgets under `each` that have no account for this admission yet.
+    pub fn new_each(&self) -> impl Iterator<Item = &Budget> {
+        let new = self.demands.iter().filter(|demand| demand.fresh && !demand.account.key.each.is_empty());
+        new.map(|demand| &*demand.budget)
+    }
+}
+
 /// What is left of one budget for an admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Available {

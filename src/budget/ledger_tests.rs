@@ -657,6 +657,28 @@ fn balances_that_do_not_fit_and_accounts_that_are_gone_are_typed_errors() {
 }
 
 #[test]
+fn a_hold_outlives_the_account_of_a_rolling_window_that_has_left_it_behind() {
+    let mut world = World::default();
+    let rolling =
+        |count: bool| budget("r", json!({"window": {"kind": "rolling", "length_s": 3600}, "count_unsettled": count}));
+    world.put(create(rolling(true), world.now).unwrap());
+    world.place("a", None, &amounts("usd 1"), 7_200);
+    let (hold, account) = (world.holds["a"].clone(), world.accounts.values().next().unwrap().clone());
+    let window = world.budgets.values().next().unwrap().spec.window.clone();
+    let over_at = account.over_at(&window, world.now).unwrap();
+    assert_eq!(account.figures(&window, over_at), Figures::default(), "nothing of it counts from then on");
+    let before = over_at.checked_sub(SignedDuration::from_secs(61)).unwrap();
+    assert_ne!(account.figures(&window, before), Figures::default());
+    world.accounts.clear();
+    let late = settle(&hold, &amounts("usd 1"), "x", before, &mut world);
+    assert!(matches!(late, Err(HoldRefusal::AccountMissing(_))), "it would count");
+    let ends = hold.expires_at;
+    assert!(expire(&hold, ends, &mut world).is_ok() && release(&hold, "", "x", over_at, &mut world).is_ok());
+    assert!(settle(&hold, &amounts("usd 1"), "x", over_at, &mut world).is_ok());
+    assert!(world.accounts.is_empty(), "it books nothing on it");
+}
+
+#[test]
 fn a_limit_is_not_bound_to_what_a_request_can_name() {
     let mut world = World::default();
     let tokens = budget("t", json!({"unit": "tokens", "limit": "400000000000"}));

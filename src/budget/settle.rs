@@ -143,14 +143,15 @@ fn book(
         // aside in it; a settlement that books on one that left has it read first. Were one lost, booking on a new account
         // would free what was never freed.
         let change = change(line);
-        if change == Change::default() && accounts.account(&line.account).is_none() {
-            continue; // its window is over, and this books nothing on it
-        }
         let missing = || HoldRefusal::AccountMissing(format!("{} {}", line.account.budget, line.account));
         let budget = accounts.budget(&line.account.budget).cloned().ok_or_else(missing)?;
+        let oldest = budget.spec.window.oldest_bucket(now);
+        let left = line.bucket.zip(oldest).is_some_and(|(bucket, oldest)| bucket < oldest);
+        if (left || change == Change::default()) && accounts.account(&line.account).is_none() {
+            continue; // its window is over, or its bucket has left it, and this books nothing on it
+        }
         let before = accounts.account(&line.account).ok_or_else(missing)?;
         let mut account = before.clone();
-        let oldest = budget.spec.window.oldest_bucket(now);
         account.change(change, line.bucket, oldest).map_err(|_| HoldRefusal::Overflow)?;
         alerts.extend(check_alerts(&budget, &mut account, now));
         alerts.extend(limit_passed(&budget, before, &account, now));

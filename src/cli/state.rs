@@ -91,6 +91,10 @@ fn of_daemon(answer: &Value, out: &mut dyn Write) -> std::io::Result<()> {
         ("accounts in memory", "/memory/accounts"),
         ("recent keys in memory", "/memory/keys"),
         ("older keys remembered", "/memory/used_keys"),
+        ("runs in memory", "/memory/runs"),
+        ("of them open", "/memory/open_runs"),
+        ("open items", "/memory/open_items"),
+        ("denials remembered", "/memory/denials"),
         ("commands waiting", "/queue_depth"),
         ("passes of the scrubber", "/scrubbed/passes"),
         ("the last one ended", "/scrubbed/last"),
@@ -101,6 +105,10 @@ fn of_daemon(answer: &Value, out: &mut dyn Write) -> std::io::Result<()> {
     .filter(|row| !row[1].is_empty())
     .collect();
     table(out, &["what", ""], &rows)?;
+    for near in answer["nearly_full"].as_array().into_iter().flatten() {
+        let [what, used, cap] = ["/what", "/used", "/cap"].map(|pointer| field(near, pointer));
+        writeln!(out, "NEARLY FULL: {what}: {used} of {cap}")?;
+    }
     for finding in answer["findings"].as_array().into_iter().flatten() {
         writeln!(out, "FOUND: {}: {}", field(finding, "/file"), field(finding, "/what"))?;
     }

@@ -6,7 +6,7 @@ use crate::admission::{AdmissionAnswer, Decision, DecisionRecord, HeldBudget, Ho
 use crate::budget::{self, Assessment, Facts, Hold, HoldRun};
 use crate::registry::{Actor, Mode, Pause, PauseTarget};
 use crate::state::{Draft, Effect, Entry, FirstAnswer, KeyEntry, KeyName, Operation};
-use crate::vocabulary::{AdmissionId, Code, HoldId, Reason, Source, TeamId, Warning, retry_at};
+use crate::vocabulary::{AdmissionId, BudgetId, Code, HoldId, Reason, Source, TeamId, Warning, retry_at};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(super) fn admit(draft: &mut Draft<'_>, ask: &Admit, actor: &Actor, ctx: &Con
     warnings.extend(would_deny.iter().map(observed));
     if request.kind == Kind::Action {
         reasons.extend(too_many_holds(draft, request, ctx));
+        reasons.extend(assessment.new_each().filter_map(|budget| too_many_accounts(draft, budget.id(), ctx)));
     }
 
     let mut answer = AdmissionAnswer {
@@ -185,6 +186,23 @@ fn too_many_holds(draft: &Draft<'_>, request: &Request, ctx: &Context<'_>) -> Op
     let message = format!("{whose} has {open} open holds, and {cap} is the most: settle or release some first.");
     let mut reason = Reason::of(Code::TooManyHolds, message, format!("agent:{}", request.agent));
     reason.details = Some(json!({"open": open, "cap": cap}));
+    Some(reason)
+}
+
+/// Under `each` whoever asks makes an account with each new name: they are capped, per budget and in all. Those that are
+/// there go on.
+fn too_many_accounts(draft: &Draft<'_>, budget: &BudgetId, ctx: &Context<'_>) -> Option<Reason> {
+    let (own, all) = draft.account_counts(budget);
+    let (count, cap, whose) = if own >= ctx.limits.accounts_per_budget {
+        (own, ctx.limits.accounts_per_budget, format!("Budget {budget}"))
+    } else if all >= ctx.limits.accounts {
+        (all, ctx.limits.accounts, "The gate".to_owned())
+    } else {
+        return None;
+    };
+    let message = format!("{whose} has {count} accounts, and {cap} is the most; budget {budget} would need another.");
+    let mut reason = Reason::of(Code::TooManyAccounts, message, format!("budget:{budget}"));
+    reason.details = Some(json!({"budget": budget, "accounts": count, "cap": cap}));
     Some(reason)
 }
 

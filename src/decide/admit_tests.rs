@@ -2,10 +2,12 @@
 
 use super::gate_tests::{Gate, amounts, ask, codes, in_run, on, read};
 use super::{Admit, Answer, BudgetEdit, Command, HoldCommand, Limits, Refusal, RegistryCommand};
+use super::{DUE_AT_ONCE, Reporting, RunAnswer, RunCommand};
 use crate::admission::{Decision, Kind};
 use crate::budget::HoldState;
 use crate::registry::{AgentSpec, EntityTypeSpec, Mode, ModeSpec, PauseTarget};
-use crate::state::FirstAnswer;
+use crate::runs::{CancelCategory, EventRefusal, Report, Reported, RunError};
+use crate::state::{Effect, FirstAnswer};
 use crate::vocabulary::{Code, Reason, Source};
 use jiff::Timestamp;
 use serde_json::json;
@@ -24,6 +26,23 @@ fn denied(mut ask: Admit, source: Source, code: &str) -> Admit {
     (reason.source, reason.code) = (source, code.to_owned());
     ask.verdict.reasons.push(reason);
     ask
+}
+
+fn reported(id: &str, agent: &str, run: &str, report: Report) -> Reported {
+    Reported {
+        source: "test".to_owned(),
+        id: id.to_owned(),
+        time: None,
+        run: run.parse().unwrap(),
+        agent: Some(agent.parse().unwrap()),
+        attempt: None,
+        lease: None,
+        worker: None,
+        step: None,
+        report,
+        data: serde_json::Value::Null,
+        body: format!("{id} {run}"),
+    }
 }
 
 fn admit(gate: &mut Gate, ask: Admit) -> Result<Answer, Refusal> {
@@ -234,6 +253,146 @@ fn open_holds_are_capped_per_agent_and_in_all() {
     gate.at("2026-11-23T12:10:00Z");
     assert_eq!(gate.ask(ask("d", "1", &[])).decision, Decision::Allow);
     assert_eq!(gate.state.open_holds(), 1);
+}
+
+#[test]
+fn open_runs_are_capped_per_agent_and_in_all() {
+    let mut gate = gate();
+    gate.limits = Limits { runs_per_agent: 2, runs: 3, ..Limits::default() };
+    let asked = |agent: &str, key: &str, run: &str| in_run(ask(agent, key, &[("usd", "0.1")]), run);
+    let asks = ["1", "2", "3"].map(|n| Command::Admit(Box::new(asked("a", n, n))));
+    let answers: Vec<_> = gate.batch(asks.into()).into_iter().map(|answer| read(answer.unwrap())).collect();
+    let decisions: Vec<_> = answers.iter().map(|answer| answer.decision).collect();
+    assert_eq!(decisions, [Decision::Allow, Decision::Allow, Decision::Deny], "counted within a batch too");
+    let reason = &answers[2].reasons[0];
+    assert_eq!((codes(&answers[2]), reason.source), (vec!["run_limit"], Source::System));
+    assert!(reason.message.starts_with("Agent a has 2 open runs, and 2 is the most"), "{}", reason.message);
+    let remedy = (reason.remedy.target.as_deref(), reason.remedy.href.as_deref());
+    assert_eq!(remedy, (Some("runs:a"), Some("/runs?agent=a")));
+    assert_eq!((gate.state.runs().count(), gate.state.attention().denial_count()), (2, 0), "nothing is made of it");
+    // known runs go on, and so does what is in none
+    assert_eq!(gate.ask(asked("a", "4", "1")).decision, Decision::Allow);
+    assert_eq!(gate.ask(ask("a", "5", &[])).decision, Decision::Allow);
+    let mut dry = asked("a", "6", "3");
+    dry.request.dry_run = true;
+    assert_eq!(codes(&gate.ask(dry)), ["run_limit"]);
+    // another agent has a share of its own, until the gate is full
+    assert_eq!(gate.ask(asked("b", "1", "4")).decision, Decision::Allow);
+    let full = gate.ask(asked("c", "1", "5"));
+    assert_eq!((codes(&full), full.reasons[0].message.starts_with("The gate has 3")), (vec!["run_limit"], true));
+    assert_eq!(codes(&gate.ask(in_run(ask("c", "1", &[("usd", "9")]), "5"))), ["run_limit", "budget_exceeded"]);
+    // a third denial makes no item either
+    assert_eq!((gate.ask(asked("c", "2", "5")).decision, gate.state.attention().len()), (Decision::Deny, 0));
+    // a retry opens no run
+    let mut retry = asked("c", "3", "5");
+    retry.request.kind = Kind::Retry;
+    assert_eq!(gate.ask(retry).decision, Decision::Allow);
+    // one that is cancelled makes room, under the same key: it stayed free. What failed takes room
+    let cancel = |run: &str| {
+        let (category, reason) = (CancelCategory::Noise, "A test.".to_owned());
+        Command::Run(RunCommand::Cancel { run: run.parse().unwrap(), category, reason, seen: None })
+    };
+    let end = |id: &str, run: &str, report| Command::Run(RunCommand::Report(vec![reported(id, "a", run, report)]));
+    let error = RunError { code: "timeout".to_owned(), message: "slow".to_owned(), details: None };
+    gate.one(end("e1", "2", Report::Failed(error))).unwrap();
+    assert_eq!(codes(&gate.ask(asked("a", "3", "3"))), ["run_limit"]);
+    gate.one(cancel("2")).unwrap();
+    assert_eq!(gate.ask(asked("a", "3", "3")).decision, Decision::Allow);
+    // one that is completed does too, and does not come back when there is none
+    gate.one(end("e2", "1", Report::Completed)).unwrap();
+    assert_eq!(gate.ask(asked("a", "7", "6")).decision, Decision::Allow);
+    let mut next = asked("a", "8", "1");
+    next.request.run.as_mut().unwrap().attempt = 2;
+    assert_eq!(codes(&gate.ask(next)), ["run_limit"]);
+    assert_eq!(gate.state.runs().open_count(), 3);
+}
+
+#[test]
+fn events_open_no_more_runs_than_admissions() {
+    let mut gate = gate();
+    gate.limits = Limits { runs_per_agent: 2, ..Limits::default() };
+    let events = vec![
+        reported("1", "a", "run-1", Report::Heartbeat),
+        reported("2", "a", "run-2", Report::Heartbeat),
+        reported("3", "a", "run-3", Report::Heartbeat),
+        reported("4", "a", "run-2", Report::Heartbeat),
+        reported("5", "a", "run-4", Report::Completed),
+        reported("6", "b", "run-5", Report::Heartbeat),
+        reported("7", "a", "run-1", Report::Completed),
+        reported("8", "a", "run-6", Report::Heartbeat),
+        reported("9", "a", "run-7", Report::Heartbeat),
+    ];
+    let outcomes = |gate: &mut Gate, events| match gate.one(Command::Run(RunCommand::Report(events))).unwrap() {
+        Answer::Run(answer) => match *answer {
+            RunAnswer::Reported(outcomes) => outcomes,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let first = outcomes(&mut gate, events);
+    let refused = |outcome: &Reporting| match outcome {
+        Reporting::Refused(EventRefusal::TooManyRuns(why)) => {
+            assert!(why.starts_with("Agent a has 2 open runs, and 2 is the most"), "{why}");
+            true
+        }
+        Reporting::Taken { .. } => false,
+        other => panic!("{other:?}"),
+    };
+    let found: Vec<bool> = first.iter().map(refused).collect();
+    assert_eq!(found, [false, false, true, false, false, false, false, false, true]);
+    assert_eq!((gate.state.runs().count(), gate.state.runs().open_count()), (5, 3));
+    let again = outcomes(&mut gate, vec![reported("9", "a", "run-7", Report::Heartbeat)]);
+    assert!(refused(&again[0]), "also in another batch");
+    let reopened = Reported { attempt: Some(2), ..reported("10", "a", "run-1", Report::Heartbeat) };
+    assert!(refused(&outcomes(&mut gate, vec![reopened])[0]), "a completed run that goes on is open again");
+}
+
+#[test]
+fn accounts_under_each_are_capped_per_budget_and_in_all() {
+    let mut gate = gate();
+    for id in ["one", "two"] {
+        gate.budget(
+            &json!({"id": id, "unit": "usd", "limit": "5", "window": {"kind": "lifetime"}, "each": ["agent"], "scope": {"action": "draft_quote"}}),
+        );
+    }
+    gate.limits = Limits { accounts_per_budget: 2, ..Limits::default() };
+    let asks = ["a", "b", "c"].map(|agent| Command::Admit(Box::new(ask(agent, "1", &[("usd", "0.1")]))));
+    let answers: Vec<_> = gate.batch(asks.into()).into_iter().map(|answer| read(answer.unwrap())).collect();
+    assert_eq!(codes(&answers[1]), Vec::<&str>::new());
+    assert_eq!(codes(&answers[2]), ["too_many_accounts", "too_many_accounts"], "one for each budget, in one batch too");
+    let targets: Vec<_> = answers[2].reasons.iter().map(|reason| reason.remedy.target.as_deref().unwrap()).collect();
+    assert_eq!((targets, answers[2].reasons[0].source), (vec!["budget:one", "budget:two"], Source::System));
+    assert_eq!(gate.ask(ask("a", "2", &[("usd", "0.1")])).decision, Decision::Allow, "those that are there go on");
+    assert_eq!(gate.state.account_count(), 5, "and the one without each");
+    gate.limits = Limits { accounts: 5, ..Limits::default() };
+    assert_eq!(codes(&gate.ask(ask("c", "1", &[("usd", "0.1")]))), ["too_many_accounts"; 2]);
+    gate.limits = Limits { accounts: 6, ..Limits::default() };
+    assert_eq!(gate.ask(ask("c", "1", &[("usd", "0.1")])).decision, Decision::Allow, "the key stayed free");
+    assert_eq!(gate.state.account_count(), 7, "one admission makes what it needs");
+    gate.budget(&json!({"id": "plain", "unit": "usd", "limit": "5", "window": {"kind": "lifetime"}}));
+    assert_eq!(gate.ask(ask("c", "2", &[("usd", "0.1")])).decision, Decision::Allow, "one without each always has one");
+}
+
+#[test]
+fn what_is_due_at_once_takes_little_of_each_batch_and_admissions_go_on() {
+    const HOLDS: usize = 5_000;
+    let mut gate = gate();
+    gate.most_due = DUE_AT_ONCE;
+    let hold = |n: usize| {
+        let hold = json!({"id": format!("hold_{n:05}"), "admission": "adm_1", "agent": "b", "state": "pending",
+            "placed_at": NOON, "expires_at": "2026-11-23T12:10:00Z"});
+        Effect::Hold(std::sync::Arc::new(serde_json::from_value(hold).unwrap()))
+    };
+    gate.take((0..HOLDS).map(hold).collect());
+    gate.at("2026-11-23T13:00:00Z");
+    let mut batches = 0;
+    while gate.state.next_hold_due().is_some_and(|due| due <= gate.now) {
+        assert_eq!(gate.ask(ask("a", &batches.to_string(), &[])).decision, Decision::Allow);
+        let expired = gate.entries.iter().filter(|entry| entry.op == "hold.expire").flat_map(|entry| &entry.effects);
+        assert!(expired.count() <= DUE_AT_ONCE, "batch {batches}");
+        batches += 1;
+    }
+    assert_eq!(batches, HOLDS.div_ceil(DUE_AT_ONCE), "one behind the other, and no more than are needed");
 }
 
 #[test]

@@ -187,8 +187,13 @@ fn troubled(item: Option<&Item>, trouble: Trouble, ctx: &Context<'_>) -> Option<
     }
 }
 
+/// Where as many are open as may be, none opens; one batch may pass that by what it opens itself.
 fn opened(draft: &Draft<'_>, trouble: Trouble, ctx: &Context<'_>) -> Option<Effect> {
     let item = draft.item_about(&trouble.subject).map(Arc::as_ref);
+    let opens = item.is_none_or(|item| item.state == ItemState::Resolved);
+    if opens && draft.state().attention().is_full_for(&trouble.subject) {
+        return None;
+    }
     Some(Effect::Item(Arc::new(troubled(item, trouble, ctx)?)))
 }
 
@@ -216,9 +221,9 @@ fn subject_of(record: &DecisionRecord) -> Subject {
 fn behind_denial(draft: &Draft<'_>, subject: Subject, record: &DecisionRecord, ctx: &Context<'_>) -> Vec<Effect> {
     // what was recorded is what was answered: the reasons are there, and masked
     let Ok(answer) = serde_json::from_str::<AdmissionAnswer>(record.answer.get()) else { return Vec::new() };
-    let stray = [Code::AttemptFenced.as_str(), Code::RunCancelled.as_str()];
+    let stray = [Code::AttemptFenced.as_str(), Code::RunCancelled.as_str(), Code::RunLimit.as_str()];
     if answer.reasons.iter().any(|reason| stray.contains(&reason.code.as_str())) {
-        // who no longer has the run does not stop it by asking
+        // who no longer has the run does not stop it by asking, and of one that there is no room for there is no item
         return Vec::new();
     }
     let place = Place {

@@ -2,9 +2,12 @@
 
 use super::gate_tests::{Gate, ask, in_run, on};
 use super::{Admit, Answer, Command, HoldCommand, ItemCommand, Refusal, RegistryCommand, RunCommand};
-use crate::attention::{Act, Cause, Class, Item, ItemKind, ItemState, ResolutionCategory, Subject};
+use crate::attention::{
+    Act, Cause, Class, Fingerprint, Item, ItemKind, ItemState, Place, ResolutionCategory, Subject, Trouble,
+};
 use crate::registry::AgentSpec;
 use crate::runs::{CancelCategory, Report, Reported, RunError};
+use crate::state::{Effect, ITEMS_OF_AGENT};
 use crate::vocabulary::{Code, ItemId, Reason};
 use serde_json::json;
 use std::sync::Arc;
@@ -494,4 +497,59 @@ fn a_failure_between_two_events_of_one_batch_is_not_missed() {
     gate.one(Command::Run(RunCommand::Report(events))).unwrap();
     let item = of_run(&gate, "run-17").unwrap();
     assert_eq!((item.state, item.count), (ItemState::Retrying, 1));
+}
+
+/// An item about what an agent was denied on one of many entities.
+fn denied_on(agent: &str, entity: usize) -> Item {
+    let subject = Subject::Denial {
+        agent: agent.parse().unwrap(),
+        action: "draft_quote".parse().unwrap(),
+        entity_type: Some("rfq".parse().unwrap()),
+        entity_id: Some(format!("e{entity}").parse().unwrap()),
+    };
+    let trouble = Trouble {
+        kind: ItemKind::BlockedAction,
+        class: Class::Setup,
+        title: "t".to_owned(),
+        message: "m".to_owned(),
+        retry_allowed: false,
+        reasons: Vec::new(),
+        place: Place::default(),
+        fingerprint: Fingerprint::of("x", None, "m"),
+        sign: "s".to_owned(),
+        subject,
+    };
+    Item::open(trouble.subject.item_id().unwrap(), trouble, NOON.parse().unwrap())
+}
+
+#[test]
+fn an_agent_opens_so_many_items_outside_of_runs_and_no_more() {
+    let mut gate = gate();
+    let items: Vec<Item> = (0..ITEMS_OF_AGENT).map(|n| denied_on("a", n)).collect();
+    gate.take(items.iter().cloned().map(Arc::new).map(Effect::Item).collect());
+    assert_eq!(gate.state.attention().outside_runs(), (ITEMS_OF_AGENT, 0));
+    let deny = |gate: &mut Gate, agent: &str| {
+        for n in 0..3 {
+            gate.ask(on(ask(agent, &format!("k{n}{}", gate.now), &[("usd", "6")]), "rfq"));
+        }
+        gate.state.attention().len()
+    };
+    assert_eq!(deny(&mut gate, "a"), ITEMS_OF_AGENT);
+    assert_eq!(deny(&mut gate, "b"), ITEMS_OF_AGENT + 1, "another agent's opens");
+    let mut in_runs = |n: usize| gate.ask(in_run(ask("a", &format!("r{n}"), &[("usd", "6")]), "run-1"));
+    (0..3).for_each(|n| drop(in_runs(n)));
+    assert!(of_run(&gate, "run-1").is_some(), "and those of runs");
+    // in time they would open too
+    let mut later = on(ask("a", "later", &[("usd", "6")]), "rfq");
+    later.request.entity.as_mut().unwrap().id = "18".parse().unwrap();
+    gate.ask(later);
+    gate.at("2026-11-23T13:00:00Z");
+    gate.one(Command::Tick).unwrap();
+    assert_eq!(gate.state.attention().outside_runs(), (ITEMS_OF_AGENT + 1, 0));
+    // one that is resolved makes room
+    let over = items[0].over(ResolutionCategory::WentOn, "", "test", gate.now);
+    gate.take(vec![Effect::Item(Arc::new(over))]);
+    deny(&mut gate, "a");
+    assert_eq!(gate.state.attention().outside_runs(), (ITEMS_OF_AGENT + 1, 0));
+    assert_eq!(gate.state.attention().len(), ITEMS_OF_AGENT + 3);
 }

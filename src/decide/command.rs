@@ -278,6 +278,14 @@ pub struct Limits {
     pub holds_per_agent: usize,
     /// Pending holds in all.
     pub holds: usize,
+    /// Accounts in memory of one budget under `each`.
+    pub accounts_per_budget: usize,
+    /// Accounts in memory in all, beyond which `each` makes no more.
+    pub accounts: usize,
+    /// Open runs of one agent.
+    pub runs_per_agent: usize,
+    /// Open runs in all.
+    pub runs: usize,
     /// How long an idempotency key is remembered, in seconds.
     pub key_ttl_s: i64,
     /// How long each clock of a run takes.
@@ -297,6 +305,10 @@ impl Default for Limits {
         Self {
             holds_per_agent: 10_000,
             holds: 1_000_000,
+            accounts_per_budget: 2_000_000,
+            accounts: 4_000_000,
+            runs_per_agent: 100_000,
+            runs: 1_000_000,
             key_ttl_s: 24 * 60 * 60,
             clocks: Clocks::default(),
             up_since: None,

@@ -6,7 +6,7 @@ use super::{RegistryCommand, expire_due, run};
 use crate::admission::{Action, AdmissionAnswer, Judged, Kind, Request, RunRef};
 use crate::budget::Account;
 use crate::registry::Actor;
-use crate::state::{Changes, Draft, Entry, State};
+use crate::state::{Changes, Draft, Effect, Entry, State};
 use crate::vocabulary::{Amount, HoldId, Unit};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -84,6 +84,14 @@ impl Gate {
         self.recovered.apply(&read, self.now);
         assert!(self.recovered == self.state, "applied twice, nothing changes");
         self.entries = changes.entries;
+    }
+
+    /// Has these effects happened, whatever led to them.
+    pub(super) fn take(&mut self, effects: Vec<Effect>) {
+        let actor = Actor { key: None, name: "test".to_owned() };
+        let (op, subject) = ("test".to_owned(), "test".to_owned());
+        let entry = Entry { op, actor, subject, reason: None, before: None, effects };
+        self.apply(Changes { entries: vec![entry], ..Changes::default() });
     }
 
     pub(super) fn one(&mut self, command: Command) -> Result<Answer, Refusal> {

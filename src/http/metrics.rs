@@ -141,7 +141,7 @@ pub async fn read_metrics(
 }
 
 /// What is read when somebody asks, in the order of its values.
-const READ: [(&str, &str); 14] = [
+const READ: [(&str, &str); 17] = [
     ("tollgate_open_holds", "Holds that are pending"),
     ("tollgate_accounts", "Accounts in memory"),
     ("tollgate_commands_waiting", "Commands waiting for the writer"),
@@ -151,6 +151,9 @@ const READ: [(&str, &str); 14] = [
     ("tollgate_checkpoint_lag_records", "Records behind the last checkpoint"),
     ("tollgate_holds_in_memory", "Holds in memory, pending or ended lately"),
     ("tollgate_keys_remembered", "Used idempotency keys that are remembered"),
+    ("tollgate_open_runs", "Runs that are neither completed nor cancelled"),
+    ("tollgate_runs_in_memory", "Runs in memory, open or over"),
+    ("tollgate_open_items", "Items of Command Center that are not resolved"),
     ("tollgate_store_findings", "Bad places found in the state directory"),
     ("tollgate_store_failed", "1 where the store takes no commands"),
     ("tollgate_policy_set_refused", "1 where the directory's policies were not taken"),
@@ -164,6 +167,8 @@ fn state(app: &App, text: &mut String) {
     let storms = app.storms.lock().under_way();
     let (holds, in_memory, accounts, keys) =
         app.read(|state| (state.open_holds(), state.hold_count(), state.account_count(), state.key_count()));
+    let (open_runs, runs, items) =
+        app.read(|state| (state.runs().open_count(), state.runs().count(), state.attention().unresolved_count()));
     let values = [
         holds as u64,
         accounts as u64,
@@ -174,6 +179,9 @@ fn state(app: &App, text: &mut String) {
         status.checkpoint_lag,
         in_memory as u64,
         status.used_keys + keys as u64,
+        open_runs as u64,
+        runs as u64,
+        items as u64,
         status.findings.len() as u64,
         u64::from(status.failed.is_some()),
         u64::from(app.refused.read().is_some()),

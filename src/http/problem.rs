@@ -84,6 +84,7 @@ problems! {
     PreconditionRequired = "precondition_required", 428, "The change needs an `If-Match` header", "Read the resource and send its ETag in `If-Match`.";
     TooManyRequests = "too_many_requests", 429, "This key asks too much", "Do not act. Ask again at `retry_at` (`Retry-After` seconds) with the same idempotency key: nothing was judged or recorded.";
     RateLimited = "rate_limited", 429, "This agent asks too much", "Do not act. Ask again at `retry_at` (`Retry-After` seconds) with the same idempotency key: nothing was judged or recorded.";
+    RunLimit = "run_limit", 429, "Too many runs are open", "Complete or cancel runs of this agent; then send the event again. Events of known runs are taken.";
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large", "Send fewer or shorter headers.";
     Internal = "internal", 500, "Tollgate failed", "Do not act. Ask again with the same idempotency key; report the request id.";
     StalePolicy = "stale_policy", 503, "Policy changed twice while this was judged", "Do not act. Ask again at once with the same idempotency key.";

@@ -1,6 +1,7 @@
 //! What every operation works on.
 
 use super::attention::Notices;
+use super::caps::Caps;
 use super::error::OperationError;
 use super::policy_room::PolicyRoom;
 use super::roles::Principal;
@@ -39,6 +40,8 @@ pub struct App {
     pub dispatch: Notify,
     /// The clocks of runs.
     pub clocks: Clocks,
+    /// How much memory holds at most.
+    pub caps: Caps,
     /// What failures are known by.
     pub classifier: Arc<Classifier>,
     /// What happens, for those who watch.

@@ -5,6 +5,7 @@ mod admit;
 mod app;
 mod attention;
 mod budgets;
+mod caps;
 mod clock;
 mod error;
 mod holds;
@@ -27,6 +28,7 @@ pub use budgets::{
     Applied, apply_budgets, budget, budget_usage, budgets, create_budget, delete_budget, raise_budget, replace_budget,
     withdraw_raise,
 };
+pub use caps::{CapUse, Caps, cap_uses};
 pub use clock::confirm_clock;
 pub use error::OperationError;
 pub use holds::{extend_hold, hold, release_hold, settle_hold};

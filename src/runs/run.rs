@@ -148,6 +148,12 @@ impl Run {
         self.latest().map_or(AttemptState::Queued, |attempt| attempt.state)
     }
 
+    /// Whether it came to its end: it is completed or cancelled, and no attempt is alive. What failed or is blocked waits
+    /// for somebody.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status(), AttemptState::Completed | AttemptState::Cancelled) && !self.is_alive()
+    }
+
     /// Whether an attempt is alive.
     pub fn is_alive(&self) -> bool {
         self.latest().is_some_and(Attempt::is_alive)

@@ -21,6 +21,9 @@ pub enum EventRefusal {
     /// Nobody said whose run it is.
     #[error("the first event of a run must say whose it is: data.agent is missing")]
     AgentNeeded,
+    /// As many runs are open as may be.
+    #[error("{0}")]
+    TooManyRuns(String),
     /// No attempt of that number, and none can begin.
     #[error("there is no attempt {attempt} of this run: the latest is {latest}, and {why}")]
     NoSuchAttempt {

@@ -1,5 +1,6 @@
 //! `build(options)`, then `address()`, then `run()`.
 
+use super::caps;
 use super::classifier::read_classifier;
 use super::first_key::{FirstKey, first_key};
 use super::notices;
@@ -123,7 +124,8 @@ async fn assemble_on(options: &Options, disk: Box<dyn Disk>) -> anyhow::Result<A
         mask: options.config.mask(),
         mask_key: mask_key(&options.state, recovery.records)?,
         dispatch: Notify::new(),
-        clocks: options.config.runs.clone(),
+        clocks: options.config.runs.clocks(),
+        caps: options.config.caps(),
         classifier,
         notices,
         storms: Mutex::new(Storms::new(options.config.attention.storms())),
@@ -161,6 +163,7 @@ pub async fn build_on(options: Options, disk: Box<dyn Disk>) -> anyhow::Result<S
     let mut background = vec![
         tokio::task::spawn(notices::keep_telling(Arc::clone(&app))),
         tokio::task::spawn(storms::keep_counting(Arc::clone(&app))),
+        tokio::task::spawn(caps::keep_looking(Arc::clone(&app))),
     ];
     if let Some(webhook) = &options.config.attention.webhook {
         background.push(tokio::task::spawn(webhook::keep_delivering(Arc::clone(&app), Target::of(webhook)?)));

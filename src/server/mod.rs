@@ -1,6 +1,7 @@
 //! Puts a daemon together and takes it down again: store, policy, seeds, keys, faces.
 
 mod build;
+mod caps;
 mod classifier;
 mod first_key;
 mod notices;

@@ -2,7 +2,9 @@
 //! that may become items.
 
 use super::deliveries::Deliveries;
+use super::denials::Denials;
 use super::effect::Effect;
+use super::outside::Outside;
 use crate::attention::{Cause, Denied, Fingerprint, Item, ItemState, Subject, waits_on, wakes_at};
 use crate::vocabulary::{ItemId, RunId};
 use jiff::Timestamp;
@@ -30,8 +32,8 @@ pub struct Items {
     wakes: BTreeSet<Place>,
     /// By when they ended.
     resolved: BTreeSet<Place>,
-    denied: HashMap<Subject, Arc<Denied>>,
-    denied_due: BTreeSet<(Timestamp, Subject)>,
+    outside: Outside,
+    denials: Denials,
     deliveries: Deliveries,
 }
 
@@ -46,6 +48,7 @@ impl Items {
         self.by_state.entry(item.state).or_default().insert(place.clone());
         if item.state != ItemState::Resolved {
             self.unresolved.insert(place.clone());
+            self.outside.add(&item.subject);
         }
         if let Some(owner) = &item.owner {
             self.by_owner.entry(owner.clone()).or_default().insert(place.clone());
@@ -75,7 +78,9 @@ impl Items {
         }
         let place = (old.first_seen, old.id.clone());
         remove(&mut self.by_state, &old.state, &place);
-        self.unresolved.remove(&place);
+        if self.unresolved.remove(&place) {
+            self.outside.remove(&old.subject);
+        }
         if let Some(owner) = &old.owner {
             remove(&mut self.by_owner, owner, &place);
         }
@@ -104,19 +109,27 @@ impl Items {
 
     /// Takes in a denial as it stands now.
     pub(super) fn put_denied(&mut self, denied: &Arc<Denied>) {
-        let old = if denied.over {
-            self.denied.remove(&denied.subject)
-        } else {
-            self.denied.insert(denied.subject.clone(), Arc::clone(denied))
-        };
-        if let Some(at) = old.and_then(|old| old.due_at) {
-            self.denied_due.remove(&(at, denied.subject.clone()));
-        }
-        if let Some(at) = denied.due_at
-            && !denied.over
-        {
-            self.denied_due.insert((at, denied.subject.clone()));
-        }
+        self.denials.put(denied);
+    }
+
+    /// Whether no more items may open about this, which is no run: whoever asks could make as many as it likes.
+    pub fn is_full_for(&self, subject: &Subject) -> bool {
+        self.outside.is_full_for(subject)
+    }
+
+    /// How many that are not resolved are about no run: of denials, and of budgets.
+    pub fn outside_runs(&self) -> (usize, usize) {
+        self.outside.counts()
+    }
+
+    /// How many are not resolved.
+    pub fn unresolved_count(&self) -> usize {
+        self.unresolved.len()
+    }
+
+    /// How many denials are remembered.
+    pub fn denial_count(&self) -> usize {
+        self.denials.len()
     }
 
     /// What another Command Center is told.
@@ -131,7 +144,7 @@ impl Items {
     /// What makes the same of nothing: for a checkpoint.
     pub(super) fn as_effects(&self) -> impl Iterator<Item = Effect> + '_ {
         let items = self.items.values().cloned().map(Effect::Item);
-        let denials = self.denied.values().cloned().map(Effect::Denied);
+        let denials = self.denials.all().cloned().map(Effect::Denied);
         items.chain(denials).chain(self.deliveries.as_effects())
     }
 
@@ -219,22 +232,22 @@ impl Items {
 
     /// The denial that is remembered of this.
     pub fn denied(&self, subject: &Subject) -> Option<&Arc<Denied>> {
-        self.denied.get(subject)
+        self.denials.get(subject)
     }
 
     /// Every denial that is remembered.
     pub fn denials(&self) -> impl Iterator<Item = &Arc<Denied>> {
-        self.denied.values()
+        self.denials.all()
     }
 
     /// What denials nothing followed by `now`, earliest first.
     pub fn due_denials(&self, now: Timestamp) -> impl Iterator<Item = &Subject> {
-        self.denied_due.iter().take_while(move |(at, _)| *at <= now).map(|(_, subject)| subject)
+        self.denials.due().take_while(move |(at, _)| *at <= now).map(|(_, subject)| subject)
     }
 
     /// When the next of them becomes an item.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.denied_due.first().map(|(at, _)| *at)
+        self.denials.due().next().map(|(at, _)| *at)
     }
 }
 

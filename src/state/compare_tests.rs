@@ -1,7 +1,7 @@
 //! Two states compared by what decisions depend on, whatever has left memory of the one or the other: for tests of recovery.
 
 use super::{Effect, State};
-use crate::budget::{Account, AccountKey};
+use crate::budget::{Account, AccountKey, Figures, Window};
 use crate::vocabulary::Balance;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,17 +37,27 @@ impl State {
         compare("pauses in force", self.pauses_in_force(now).eq(other.pauses_in_force(now)));
         let (ours, theirs) = (by_key(self), by_key(other));
         for (key, account) in &ours {
-            match theirs.get(key) {
-                Some(same) => compare(&format!("account {} {key}", key.budget), account == same),
-                None => {
-                    compare(&format!("account {} {key}, which is there no more", key.budget), is_over(account, now));
-                }
+            if let Some(same) = theirs.get(key) {
+                compare(&format!("account {} {key}", key.budget), account == same);
+            } else {
+                let over = self.is_over(account, now);
+                compare(&format!("account {} {key}, which is there no more", key.budget), over);
             }
         }
         for (key, account) in theirs.iter().filter(|(key, _)| !ours.contains_key(*key)) {
-            compare(&format!("account {} {key}, which was not there", key.budget), is_over(account, now));
+            let over = other.is_over(account, now);
+            compare(&format!("account {} {key}, which was not there", key.budget), over);
         }
         found
+    }
+
+    /// It may have left memory.
+    fn is_over(&self, account: &Account, now: Timestamp) -> bool {
+        let window = self.budgets.get(&account.key.budget).map(|budget| &budget.spec.window);
+        if let Some(window @ Window::Rolling { .. }) = window {
+            return account.figures(window, now) == Figures::default();
+        }
+        account.end.is_some_and(|end| end <= now) && account.sums.held == Balance::ZERO
     }
 }
 
@@ -57,9 +67,4 @@ fn as_text(effects: impl Iterator<Item = Effect>) -> BTreeSet<String> {
 
 fn by_key(state: &State) -> BTreeMap<&AccountKey, &Account> {
     state.accounts().map(|account| (&account.key, account)).collect()
-}
-
-/// It may have left memory.
-fn is_over(account: &Account, now: Timestamp) -> bool {
-    account.end.is_some_and(|end| end <= now) && account.sums.held == Balance::ZERO
 }

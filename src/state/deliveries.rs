@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// How many deliveries that are over are kept for a look.
 pub const DELIVERIES_KEPT: usize = 1_000;
 
+/// How many deliveries are still tried. Of more those are given up that would be tried last, for they failed most often.
+pub const DELIVERIES_TRIED: usize = 100_000;
+
 /// Every delivery that matters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deliveries {
@@ -23,6 +26,19 @@ pub struct Deliveries {
 impl Deliveries {
     /// Takes in a delivery as it stands now.
     pub(super) fn put(&mut self, delivery: &Arc<Delivery>) {
+        self.put_one(delivery);
+        self.give_up_beyond(DELIVERIES_TRIED);
+    }
+
+    fn give_up_beyond(&mut self, most: usize) {
+        while self.due.len() > most {
+            let last = self.due.last().and_then(|(_, id)| self.all.get(id));
+            let Some(given_up) = last.map(|delivery| delivery.given_up("too many were waiting")) else { return };
+            self.put_one(&Arc::new(given_up));
+        }
+    }
+
+    fn put_one(&mut self, delivery: &Arc<Delivery>) {
         if delivery.tries == 0 {
             self.told.insert(delivery.item.clone(), delivery.state);
         }
@@ -84,5 +100,31 @@ impl Deliveries {
     pub fn all(&self) -> impl Iterator<Item = &Arc<Delivery>> {
         let over = self.over.iter().rev();
         self.due.iter().chain(over).filter_map(|(_, id)| self.all.get(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn of_too_many_those_that_failed_most_often_are_given_up_and_seen_to_be() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let delivery = |n: i64, next: i64| {
+            let json = json!({"id": format!("item_{n}.1"), "item": format!("item_{n}"), "state": "open", "data": null,
+                "queued_at": at(n), "tries": 1, "next_at": at(next)});
+            Arc::new(serde_json::from_value::<Delivery>(json).unwrap())
+        };
+        let mut deliveries = Deliveries::default();
+        for (n, next) in [(1, 100), (2, 900), (3, 10)] {
+            deliveries.put(&delivery(n, next));
+        }
+        deliveries.give_up_beyond(2);
+        let due: Vec<_> = deliveries.due(at(1_000)).map(|delivery| delivery.id.as_str()).collect();
+        assert_eq!((due, deliveries.all().count()), (vec!["item_3.1", "item_1.1"], 3));
+        let given_up = deliveries.get("item_2.1").unwrap();
+        assert!(given_up.is_given_up(), "{given_up:?}");
+        assert_eq!(given_up.last_failure.as_deref(), Some("too many were waiting"));
     }
 }

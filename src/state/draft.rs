@@ -21,6 +21,8 @@ pub struct Draft<'a> {
     state: &'a State,
     loaded: Option<&'a Loaded>,
     changes: Changes,
+    /// Accounts under `each` that memory does not hold yet.
+    new_accounts: HashMap<BudgetId, usize>,
     holds: HashMap<HoldId, Arc<Hold>>,
     keys: HashMap<KeyName, Arc<KeyEntry>>,
     due: BTreeSet<(Timestamp, HoldId)>,
@@ -39,6 +41,7 @@ impl<'a> Draft<'a> {
             state,
             loaded: None,
             changes: Changes::default(),
+            new_accounts: HashMap::new(),
             holds: HashMap::new(),
             keys: HashMap::new(),
             due: BTreeSet::new(),
@@ -110,6 +113,13 @@ impl<'a> Draft<'a> {
         untouched.chain(touched).cloned().collect()
     }
 
+    /// How many accounts memory will hold: of one budget, and in all.
+    pub fn account_counts(&self, budget: &BudgetId) -> (usize, usize) {
+        let new = self.new_accounts.get(budget).copied().unwrap_or(0);
+        let all = self.state.account_count().saturating_add(self.new_accounts.values().sum());
+        (self.state.account_count_of(budget).saturating_add(new), all)
+    }
+
     /// How many holds are pending in all.
     pub fn open_holds(&self) -> usize {
         self.state.open_holds().saturating_add_signed(self.open)
@@ -165,7 +175,7 @@ impl<'a> Draft<'a> {
     }
 
     fn overlay(&mut self, effect: &Effect) {
-        self.runs.overlay(effect);
+        self.runs.overlay(effect, self.state.runs());
         match effect {
             Effect::Hold(hold) => self.overlay_hold(hold),
             Effect::Key(key) => {
@@ -208,6 +218,10 @@ impl Accounts for Draft<'_> {
     }
 
     fn put_account(&mut self, account: Account) {
+        let key = &account.key;
+        if !key.each.is_empty() && !self.changes.accounts.contains_key(key) && self.state.account(key).is_none() {
+            *self.new_accounts.entry(key.budget.clone()).or_default() += 1;
+        }
         self.changes.accounts.insert(account.key.clone(), account);
     }
 }

@@ -71,11 +71,21 @@ impl State {
             self.apply_effect(effect, seq);
         }
         for account in changes.accounts.into_values() {
-            self.accounts.put(account, seq, time);
+            self.put_account_at(account, seq, time);
         }
         self.close_pauses(time);
-        self.runs.forget(time);
+        for run in self.runs.forget(time) {
+            self.accounts.run_left(&run);
+        }
         changes.entries
+    }
+
+    pub(super) fn put_account_at(&mut self, account: Account, seq: u64, time: Timestamp) {
+        let budget = self.budgets.get(&account.key.budget);
+        let over_at = budget.map_or(account.end, |budget| account.over_at(&budget.spec.window, time));
+        let gone = || account.key.run().filter(|run| self.runs.run(run).is_none()).map(|_| Timestamp::MIN);
+        let over_at = over_at.or_else(gone);
+        self.accounts.put(account, over_at, seq, time);
     }
 
     /// Lets go of what is over and can be read elsewhere: holds that ended, accounts of past windows in which nothing is
@@ -200,6 +210,16 @@ impl State {
     /// The accounts of one budget that are in memory: those of windows that go on, or in which something is set aside.
     pub fn accounts_of<'a>(&'a self, budget: &BudgetId) -> impl Iterator<Item = &'a Account> {
         self.accounts.of(budget)
+    }
+
+    /// How many accounts of one budget are in memory.
+    pub fn account_count_of(&self, budget: &BudgetId) -> usize {
+        self.accounts.count_of(budget)
+    }
+
+    /// The budget that has most accounts in memory, and how many.
+    pub fn most_accounts(&self) -> Option<(&BudgetId, usize)> {
+        self.accounts.most()
     }
 
     /// How many accounts are in memory.
@@ -364,6 +384,6 @@ impl Accounts for State {
     }
 
     fn put_account(&mut self, account: Account) {
-        self.accounts.put(account, 0, Timestamp::MIN);
+        self.put_account_at(account, 0, Timestamp::MIN);
     }
 }

@@ -6,9 +6,11 @@
 
 mod accounts;
 mod attention;
+mod claim_queue;
 #[cfg(test)]
 mod compare_tests;
 mod deliveries;
+mod denials;
 mod draft;
 mod effect;
 #[cfg(test)]
@@ -17,22 +19,29 @@ mod holds;
 mod hot;
 mod keys;
 mod loaded;
+mod open_runs;
+mod outside;
 mod run_holds;
 mod run_memory;
 mod run_seen;
 mod runs;
 mod runs_draft;
 mod snapshot;
+mod workers;
 
 pub use attention::{Items, RESOLVED_KEPT};
-pub use deliveries::{DELIVERIES_KEPT, Deliveries};
+pub use deliveries::{DELIVERIES_KEPT, DELIVERIES_TRIED, Deliveries};
+pub use denials::{DENIALS_KEPT, DENIALS_OF_AGENT};
 pub use draft::Draft;
 pub use effect::{Changes, CheckpointNote, DroppedSegment, Effect, Entry, JournalNote, PolicySetHead};
 pub use hot::{Forget, State};
 pub use keys::{FirstAnswer, KeyEntry, KeyName, Operation};
 pub use loaded::{Loaded, Touched};
+pub use open_runs::Opened;
+pub use outside::{ITEMS_OF_AGENT, ITEMS_OUTSIDE_RUNS};
 pub use run_holds::RunHolds;
 pub use run_memory::RunMemory;
-pub use run_seen::{EventName, Seen, SeenEvents, body_name, event_name};
-pub use runs::Runs;
+pub use run_seen::{EventName, KNOWN_EVENTS, Seen, SeenEvents, body_name, event_name};
+pub use runs::{RUNS_KEPT, Runs};
 pub use runs_draft::{RunsDraft, RunsView};
+pub use workers::WORKERS_KEPT;

@@ -50,12 +50,11 @@ impl RunMemory {
         if asked_at.is_none() && seen.is_none() && holds.is_none() {
             return None;
         }
-        let mut known: Vec<(String, String, u64)> = seen
+        let known: Vec<(String, String, u64)> = seen
             .into_iter()
-            .flat_map(|seen| &seen.0)
+            .flat_map(SeenEvents::iter)
             .map(|(name, seen)| (format!("{name:032x}"), format!("{:032x}", seen.body), seen.number))
             .collect();
-        known.sort_unstable_by_key(|(_, _, number)| *number);
         let folded = holds.map(|holds| &holds.folded);
         Some(Self {
             run,
@@ -75,11 +74,13 @@ impl RunMemory {
 
     pub(super) fn seen_events(&self) -> SeenEvents {
         let hex = |text: &str| u128::from_str_radix(text, 16).ok();
-        let known = self
-            .seen
-            .iter()
-            .filter_map(|(name, body, number)| Some((hex(name)?, Seen { body: hex(body)?, number: *number })));
-        SeenEvents(known.collect())
+        let mut known = SeenEvents::default();
+        for (name, body, number) in &self.seen {
+            if let (Some(name), Some(body)) = (hex(name), hex(body)) {
+                known.insert(name, Seen { body, number: *number });
+            }
+        }
+        known
     }
 
     /// `None` where it never had any.

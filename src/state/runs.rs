@@ -1,12 +1,15 @@
 //! Runs in memory, with an index for each question that is asked of them; and what they hang on: connectors, schedules,
 //! workers.
 
+use super::claim_queue::ClaimQueue;
 use super::effect::Effect;
+use super::open_runs::OpenRuns;
 use super::run_holds::RunHolds;
 use super::run_memory::RunMemory;
 use super::run_seen::{EventName, Seen, SeenEvents};
+use super::workers::Workers;
 use crate::budget::Hold;
-use crate::runs::{AttemptState, Connector, Run, RunEvent, Schedule, Worker, is_claimable};
+use crate::runs::{AttemptState, Connector, Run, RunEvent, Schedule, Worker};
 use crate::vocabulary::{AgentId, ConnectorId, RunId, ScheduleId, WorkerId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,9 +18,9 @@ use std::sync::Arc;
 /// For how long the events of a run that is over for good are told from repeats, in hours.
 const SEEN_FOR_H: i64 = 24;
 
-/// How many runs that are over for good are kept at hand, the last ones. Of those before them the audit trail tells, and the
-/// recorded decisions and events.
-const RUNS_KEPT: usize = 1_000_000;
+/// How many runs that are over for good are kept at hand, the last ones, however long ago they ended. Of those before them
+/// the audit trail tells, and the recorded decisions and events.
+pub const RUNS_KEPT: usize = 1_000_000;
 
 /// A moment and a run: what indexes are made of.
 type Entry = (Timestamp, RunId);
@@ -29,10 +32,14 @@ pub struct Runs {
     by_time: BTreeSet<Entry>,
     by_status: BTreeMap<AttemptState, BTreeSet<Entry>>,
     moved: BTreeSet<Entry>,
-    queue: BTreeSet<Entry>,
+    queue: ClaimQueue,
+    open: OpenRuns,
     due: BTreeSet<Entry>,
     held: HashMap<WorkerId, usize>,
+    /// Completed runs, by when only their outcome is kept.
     over: BTreeSet<Entry>,
+    /// The same of cancelled ones.
+    cancelled: BTreeSet<Entry>,
     /// Runs of which only the outcome is kept.
     past: BTreeSet<Entry>,
     asked: HashMap<RunId, Timestamp>,
@@ -41,7 +48,7 @@ pub struct Runs {
     connectors: BTreeMap<ConnectorId, Arc<Connector>>,
     schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
     schedules_due: BTreeSet<(Timestamp, ScheduleId)>,
-    workers: BTreeMap<WorkerId, Arc<Worker>>,
+    workers: Workers,
     hearing_since: Option<Timestamp>,
 }
 
@@ -65,9 +72,7 @@ impl Runs {
                 self.connectors.insert(connector.id.clone(), Arc::clone(connector));
             }
             Effect::Schedule(schedule) => self.put_schedule(schedule),
-            Effect::Worker(worker) => {
-                self.workers.insert(worker.id.clone(), Arc::clone(worker));
-            }
+            Effect::Worker(worker) => self.workers.put(worker, &self.held),
             Effect::ClockConfirmed { wall } => self.hearing_since = self.hearing_since.max(Some(*wall)),
             _ => {}
         }
@@ -81,8 +86,9 @@ impl Runs {
         self.by_time.insert(entry(run.created_at));
         self.by_status.entry(run.status()).or_default().insert(entry(run.created_at));
         self.moved.insert(entry(run.updated_at));
-        if let Some(attempt) = run.latest().filter(|_| is_claimable(run)) {
-            self.queue.insert(entry(attempt.queued_at));
+        self.queue.put(run);
+        if !run.is_over() {
+            self.open.add(&run.agent);
         }
         if let Some(due) = run.due_at {
             self.due.insert(entry(due));
@@ -90,9 +96,7 @@ impl Runs {
         if let Some(worker) = holder(run) {
             *self.held.entry(worker.clone()).or_default() += 1;
         }
-        if let Some(at) = over_at(run) {
-            self.over.insert(entry(at));
-        }
+        self.over_again(&run.id);
     }
 
     fn leave_indexes(&mut self, old: &Run) {
@@ -104,8 +108,9 @@ impl Runs {
             }
         }
         self.moved.remove(&entry(old.updated_at));
-        if let Some(attempt) = old.latest() {
-            self.queue.remove(&entry(attempt.queued_at));
+        self.queue.remove(old);
+        if !old.is_over() {
+            self.open.remove(&old.agent);
         }
         if let Some(due) = old.due_at {
             self.due.remove(&entry(due));
@@ -120,6 +125,7 @@ impl Runs {
         }
         if let Some(at) = over_at(old) {
             self.over.remove(&entry(at));
+            self.cancelled.remove(&entry(at));
             self.past.remove(&entry(at));
         }
     }
@@ -155,13 +161,14 @@ impl Runs {
         });
         let connectors = self.connectors.values().map(|connector| Effect::Connector(Arc::clone(connector)));
         let schedules = self.schedules.values().map(|schedule| Effect::Schedule(Arc::clone(schedule)));
-        let workers = self.workers.values().map(|worker| Effect::Worker(Arc::clone(worker)));
+        let workers = self.workers.all().map(|worker| Effect::Worker(Arc::clone(worker)));
         let clock = self.hearing_since.map(|wall| Effect::ClockConfirmed { wall });
         runs.chain(memory).chain(connectors).chain(schedules).chain(workers).chain(clock)
     }
 
     fn put_hold(&mut self, hold: &Arc<Hold>) {
-        if let Some(of) = &hold.run {
+        // of a run that has left, nothing is remembered
+        if let Some(of) = hold.run.as_ref().filter(|of| self.runs.contains_key(&of.id)) {
             self.holds.entry(of.id.clone()).or_default().put(hold);
             self.over_again(&of.id);
         }
@@ -169,8 +176,11 @@ impl Runs {
 
     /// Something was added to a run. Where that is over for good, it is let go of again.
     fn over_again(&mut self, run: &RunId) {
-        if let Some(at) = self.runs.get(run).and_then(|run| over_at(run)) {
-            self.over.insert((at, run.clone()));
+        if let Some(known) = self.runs.get(run)
+            && let Some(at) = over_at(known)
+        {
+            let over = if known.status() == AttemptState::Cancelled { &mut self.cancelled } else { &mut self.over };
+            over.insert((at, run.clone()));
         }
     }
 
@@ -186,15 +196,16 @@ impl Runs {
 
     /// Lets go of what only helps while a run may still go on: which of its events are known, and its holds one by one; and
     /// of the oldest runs that are over, where there are too many.
-    pub(super) fn forget(&mut self, now: Timestamp) {
-        self.forget_beyond(now, RUNS_KEPT);
+    /// Which those were is handed back.
+    pub(super) fn forget(&mut self, now: Timestamp) -> Vec<RunId> {
+        self.forget_beyond(now, RUNS_KEPT)
     }
 
-    fn forget_beyond(&mut self, now: Timestamp, most: usize) {
-        while let Some((at, _)) = self.over.first()
-            && *at <= now
-        {
-            if let Some((at, run)) = self.over.pop_first() {
+    fn forget_beyond(&mut self, now: Timestamp, most: usize) -> Vec<RunId> {
+        for over in [&mut self.over, &mut self.cancelled] {
+            while over.first().is_some_and(|(at, _)| *at <= now)
+                && let Some((at, run)) = over.pop_first()
+            {
                 self.seen.remove(&run);
                 self.asked.remove(&run);
                 if let Some(holds) = self.holds.get_mut(&run) {
@@ -203,14 +214,48 @@ impl Runs {
                 self.past.insert((at, run));
             }
         }
-        while self.past.len() > most {
-            let Some((_, run)) = self.past.pop_first() else { return };
-            if let Some(old) = self.runs.remove(&run) {
-                self.leave_indexes(&old);
-                self.by_time.remove(&(old.created_at, run.clone()));
+        let mut gone = Vec::new();
+        while self.over_count() > most {
+            // of what ended lately, what was completed goes first: of what was cancelled nothing more is to be admitted
+            let first = self.past.first().or_else(|| self.over.first()).or_else(|| self.cancelled.first());
+            let Some(first) = first.cloned() else { break };
+            for ended in [&mut self.past, &mut self.over, &mut self.cancelled] {
+                ended.remove(&first);
             }
-            self.holds.remove(&run);
+            self.let_go(&first.1);
+            gone.push(first.1);
         }
+        gone
+    }
+
+    fn let_go(&mut self, run: &RunId) {
+        if let Some(old) = self.runs.remove(run) {
+            self.leave_indexes(&old);
+            self.by_time.remove(&(old.created_at, run.clone()));
+        }
+        self.seen.remove(run);
+        self.asked.remove(run);
+        self.holds.remove(run);
+    }
+
+    /// How many runs are over for good.
+    pub fn over_count(&self) -> usize {
+        self.runs.len() - self.open.all()
+    }
+
+    /// How many are not over for good: they wait for somebody, or go on.
+    pub fn open_count(&self) -> usize {
+        self.open.all()
+    }
+
+    /// The same of one agent.
+    pub fn open_count_of(&self, agent: &AgentId) -> usize {
+        self.open.of(agent)
+    }
+
+    /// The agent that has most of them, and how many.
+    pub fn most_open(&self) -> Option<(&AgentId, usize)> {
+        self.open.most()
     }
 
     /// A run.
@@ -251,9 +296,9 @@ impl Runs {
         recent.filter(|(_, id)| id != apart_from).take(most).count()
     }
 
-    /// Attempts that workers may claim, oldest first.
-    pub fn queue(&self) -> impl Iterator<Item = &Arc<Run>> {
-        self.queue.iter().filter_map(|(_, id)| self.runs.get(id))
+    /// The oldest attempt of these agents that workers may claim, among the runs that pass.
+    pub fn claimable(&self, agents: &[AgentId], passes: impl Fn(&RunId) -> bool) -> Option<&Arc<Run>> {
+        self.queue.oldest(agents, passes).and_then(|run| self.runs.get(run))
     }
 
     /// Runs one of whose clocks may ring, earliest first.
@@ -321,12 +366,12 @@ impl Runs {
 
     /// Every worker, by id.
     pub fn workers(&self) -> impl Iterator<Item = &Arc<Worker>> {
-        self.workers.values()
+        self.workers.all()
     }
 
     /// Workers of an agent, with how many attempts each holds.
     pub fn workers_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = (&'a Worker, usize)> {
-        let of = self.workers.values().filter(move |worker| worker.agents.contains(agent));
+        let of = self.workers.all().filter(move |worker| worker.agents.contains(agent));
         of.map(|worker| (&**worker, self.held_by(&worker.id)))
     }
 
@@ -344,50 +389,9 @@ fn holder(run: &Run) -> Option<&WorkerId> {
 
 /// When a run that cannot go on is let go of.
 fn over_at(run: &Run) -> Option<Timestamp> {
-    let over = matches!(run.status(), AttemptState::Completed | AttemptState::Cancelled) && !run.is_alive();
     let after = SignedDuration::from_hours(SEEN_FOR_H);
-    over.then(|| run.updated_at.checked_add(after).unwrap_or(Timestamp::MAX))
+    run.is_over().then(|| run.updated_at.checked_add(after).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn at(hour: i64) -> Timestamp {
-        "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hour)
-    }
-
-    fn put(runs: &mut Runs, id: &str, state: &str, hour: i64) {
-        let attempt = json!({"number": 1, "state": state, "cause": {"kind": "first"}, "queued_at": at(hour),
-            "last_seen": at(hour)});
-        let run = json!({"id": id, "agent": "a", "attempts": [attempt], "events": 1,
-            "created_at": at(0), "updated_at": at(hour)});
-        runs.apply(&Effect::Run(Arc::new(serde_json::from_value(run).unwrap())));
-    }
-
-    #[test]
-    fn of_runs_that_are_over_the_last_ones_are_kept() {
-        let mut runs = Runs::default();
-        for hour in 0..6 {
-            put(&mut runs, &format!("over-{hour}"), if hour % 2 == 0 { "completed" } else { "cancelled" }, hour);
-        }
-        put(&mut runs, "failed", "failed", 0);
-        put(&mut runs, "going-on", "running", 0);
-        let left = |runs: &mut Runs, hour: i64| {
-            runs.forget_beyond(at(hour), 2);
-            let mut left: Vec<String> = runs.back(None, None).map(|run| run.id.to_string()).collect();
-            left.sort();
-            assert_eq!(left.len(), runs.count());
-            assert_eq!(runs.counts().map(|(_, count)| count).sum::<usize>(), left.len());
-            assert_eq!(runs.moved.len(), left.len());
-            left.join(" ")
-        };
-        assert_eq!(left(&mut runs, 23), "failed going-on over-0 over-1 over-2 over-3 over-4 over-5", "all are recent");
-        assert_eq!(left(&mut runs, 27), "failed going-on over-2 over-3 over-4 over-5", "two of four are kept");
-        // one that moves again is no longer the oldest
-        put(&mut runs, "over-2", "completed", 28);
-        assert_eq!(left(&mut runs, 40), "failed going-on over-2 over-4 over-5");
-        assert_eq!(left(&mut runs, 60), "failed going-on over-2 over-5");
-    }
-}
+mod tests;

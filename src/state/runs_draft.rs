@@ -1,12 +1,14 @@
 //! What a batch changes of runs, over the state below it. Connectors are not overlaid: writing one ends its batch.
 
+use super::claim_queue::ClaimQueue;
 use super::effect::Effect;
+use super::open_runs::Opened;
 use super::run_holds::RunHolds;
 use super::run_seen::{EventName, Seen, SeenEvents};
 use super::runs::Runs;
 use crate::budget::Hold;
-use crate::runs::{Run, Schedule, Worker, is_claimable};
-use crate::vocabulary::{HoldId, RunId, ScheduleId, WorkerId};
+use crate::runs::{Run, Schedule, Worker};
+use crate::vocabulary::{AgentId, HoldId, RunId, ScheduleId, WorkerId};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct RunsDraft {
     runs: BTreeMap<RunId, Arc<Run>>,
+    queue: ClaimQueue,
+    opened: Opened,
     seen: HashMap<(RunId, EventName), Seen>,
     schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
     workers: BTreeMap<WorkerId, Arc<Worker>>,
@@ -22,10 +26,15 @@ pub struct RunsDraft {
 }
 
 impl RunsDraft {
-    pub(super) fn overlay(&mut self, effect: &Effect) {
+    pub(super) fn overlay(&mut self, effect: &Effect, below: &Runs) {
         match effect {
             Effect::Run(run) => {
-                self.runs.insert(run.id.clone(), Arc::clone(run));
+                let own = self.runs.insert(run.id.clone(), Arc::clone(run));
+                if let Some(own) = &own {
+                    self.queue.remove(own);
+                }
+                self.queue.put(run);
+                self.opened.note(own.as_ref().or_else(|| below.run(&run.id)).map(AsRef::as_ref), run);
             }
             Effect::RunEvent(event) => {
                 if let Some((name, seen)) = SeenEvents::of(event) {
@@ -87,11 +96,21 @@ impl<'a> RunsView<'a> {
         untouched.chain(own.into_iter().flat_map(BTreeMap::values)).cloned().collect()
     }
 
-    /// Runs whose latest attempt workers may claim: those of the state oldest first, then the batch's own.
-    pub fn queue(&self) -> impl Iterator<Item = &'a Arc<Run>> + use<'a> {
-        let (own, below) = (self.own, self.below);
-        let untouched = below.queue().filter(|run| !own.runs.contains_key(&run.id));
-        untouched.chain(own.runs.values().filter(|run| is_claimable(run)))
+    /// The oldest attempt of these agents that workers may claim: of those of the state, then of the batch's own.
+    pub fn claimable(&self, agents: &[AgentId]) -> Option<&'a Arc<Run>> {
+        let own = self.own;
+        let below = self.below.claimable(agents, |run| !own.runs.contains_key(run));
+        below.or_else(|| own.queue.oldest(agents, |_| true).and_then(|run| own.runs.get(run)))
+    }
+
+    /// How many runs are open.
+    pub fn open_count(&self) -> usize {
+        self.below.open_count().saturating_add_signed(self.own.opened.all())
+    }
+
+    /// How many of one agent are open.
+    pub fn open_count_of(&self, agent: &AgentId) -> usize {
+        self.below.open_count_of(agent).saturating_add_signed(self.own.opened.of(agent))
     }
 
     /// How many attempts a worker holds.

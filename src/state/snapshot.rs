@@ -54,7 +54,7 @@ impl State {
     /// Takes in accounts of a checkpoint whose last record was decided at `time`.
     pub fn restore_accounts(&mut self, accounts: Vec<Account>, seq: u64, time: Timestamp) {
         for account in accounts {
-            self.accounts.put(account, seq, time);
+            self.put_account_at(account, seq, time);
         }
     }
 }

@@ -153,6 +153,8 @@ codes! {
     PolicyQuarantined = "policy_quarantined", System, Repair, "A policy reached its limit several times in a row and is not run for a while";
     PolicyOutputInvalid = "policy_output_invalid", System, Repair, "A policy answered in a shape that is not allowed";
     TooManyHolds = "too_many_holds", System, Repair, "Too many holds are open";
+    TooManyAccounts = "too_many_accounts", System, Repair, "A budget has too many accounts";
+    RunLimit = "run_limit", System, Repair, "Too many runs are open";
     ConnectorUnavailable = "connector_unavailable", Connector, RestoreConnector, "A connector it needs is down";
     ApprovalRequired = "approval_required", Policy, RequestApproval, "A person must agree first";
     RateLimited = "rate_limited", Run, Wait, "It was asked for too often";
@@ -195,22 +197,24 @@ impl Remedy {
     }
 }
 
-/// The page that fixes a target: `budget:x` → `/budgets/x`, `policy:entities/rfq.rego` → `/policies/entities/rfq.rego`.
+/// The page that fixes a target: `budget:x` → `/budgets/x`, `policy:entities/rfq.rego` → `/policies/entities/rfq.rego`,
+/// `runs:x` → the runs of agent x.
 /// `None` for a target without a page (a field of the request is fixed by its sender).
 pub fn href(target: &str) -> Option<String> {
     let (kind, id) = target.split_once(':')?;
     let page = match kind {
-        "budget" => "budgets",
-        "policy" => "policies",
-        "agent" => "setup/agents",
-        "entity_type" => "setup/entity-types",
-        "connector" => "setup/connectors",
-        "pause" => "setup/pauses",
-        "schedule" => "setup/schedules",
-        "run" => "runs",
+        "budget" => "budgets/",
+        "policy" => "policies/",
+        "agent" => "setup/agents/",
+        "entity_type" => "setup/entity-types/",
+        "connector" => "setup/connectors/",
+        "pause" => "setup/pauses/",
+        "schedule" => "setup/schedules/",
+        "run" => "runs/",
+        "runs" => "runs?agent=",
         _ => return None,
     };
-    let mut path = format!("/{page}/");
+    let mut path = format!("/{page}");
     for byte in id.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
             path.push(char::from(byte));

@@ -12,6 +12,7 @@ mod attention_faults;
 mod attention_storm;
 mod attention_story;
 mod attention_webhook;
+mod caps;
 mod cli_walk;
 mod faults;
 mod faulty_disk;

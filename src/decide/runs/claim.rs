@@ -19,7 +19,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, asked: &ClaimCommand, actor: &Actor, 
     };
     let news = news.map(|worker| Effect::Worker(Arc::new(worker)));
     let free = draft.runs().held_by(&asked.worker) < usize::try_from(capacity).unwrap_or(usize::MAX);
-    let next = draft.runs().queue().find(|run| free && asked.agents.contains(&run.agent)).cloned();
+    let next = free.then(|| draft.runs().claimable(&asked.agents).cloned()).flatten();
     let claimed = next.and_then(|run| runs::claim(&run, &asked.worker, &asked.sha256, asked.lease_s, ctx.now));
     let Some((run, event)) = claimed else {
         if let Some(news) = news {

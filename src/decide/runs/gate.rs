@@ -1,10 +1,11 @@
 //! What an admission has to do with its run: why it may not be admitted, and that its run is known from then on.
 
+use super::cap::full;
 use super::put::wound;
 use crate::admission::{Decision, Kind, Request};
 use crate::decide::command::Context;
 use crate::runs::{ConnectorStatus, Run, first_admitted, holds_attempt, next_admitted};
-use crate::state::{Draft, Effect};
+use crate::state::{Draft, Effect, Opened};
 use crate::vocabulary::{Code, Reason};
 use serde_json::json;
 
@@ -12,7 +13,11 @@ use serde_json::json;
 pub(in crate::decide) fn reasons(draft: &Draft<'_>, request: &Request, ctx: &Context<'_>) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = request.connectors.iter().filter_map(|id| down(draft, id)).collect();
     let Some(asked) = &request.run else { return reasons };
-    let Some(run) = draft.runs().run(&asked.id) else { return reasons };
+    let no_more = || full(draft, &request.agent, &Opened::default(), ctx).map(|full| full.reason(&request.agent));
+    let Some(run) = draft.runs().run(&asked.id) else {
+        reasons.extend(no_more().filter(|_| request.kind == Kind::Action));
+        return reasons;
+    };
     if run.agent != request.agent {
         // nothing of the run is told to whom it does not belong
         let message = format!("Agent {} has no run {}.", request.agent, asked.id);
@@ -28,6 +33,9 @@ pub(in crate::decide) fn reasons(draft: &Draft<'_>, request: &Request, ctx: &Con
         && let Some(why) = not_its_attempt(run, asked.attempt, asked.lease.as_deref(), ctx)
     {
         reasons.push(fenced(run, why));
+    } else if request.kind == Kind::Action && run.is_over() {
+        // another attempt opens it again
+        reasons.extend(no_more());
     }
     reasons
 }
@@ -63,8 +71,8 @@ fn down(draft: &Draft<'_>, id: &str) -> Option<Reason> {
     Some(reason)
 }
 
-/// The run that is heard of by this admission, also by a denied one, for that is who asked first; or whose next attempt is,
-/// which only what is allowed begins.
+/// The run that is heard of by this admission, also by a denied one, for that is who asked first, unless there is no room
+/// for it; or whose next attempt is, which only what is allowed begins.
 pub(in crate::decide) fn admitted(
     draft: &Draft<'_>,
     request: &Request,
@@ -73,6 +81,7 @@ pub(in crate::decide) fn admitted(
 ) -> Option<Effect> {
     let asked = request.run.as_ref().filter(|_| request.kind == Kind::Action)?;
     let run = match draft.runs().run(&asked.id) {
+        None if full(draft, &request.agent, &Opened::default(), ctx).is_some() => return None,
         None => first_admitted(asked.id.clone(), request.agent.clone(), asked.attempt, ctx.now),
         Some(run)
             if decision == Decision::Allow && asked.attempt > run.latest_number() && run.agent == request.agent =>

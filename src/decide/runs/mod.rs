@@ -1,6 +1,7 @@
 //! Runs: one file a command, and what an admission has to do with its run.
 
 mod cancel;
+mod cap;
 mod claim;
 mod command;
 mod gate;

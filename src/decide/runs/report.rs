@@ -1,12 +1,13 @@
 //! Reported events, taken one by one: a refused one does not touch the others.
 
+use super::cap::full;
 use super::command::{Reporting, RunAnswer};
 use super::put::{release_holds, wound};
 use super::setup::seen;
 use crate::decide::command::Context;
 use crate::registry::Actor;
-use crate::runs::{EventType, Reported, Run, RunEvent, Schedule, Worker, take};
-use crate::state::{Draft, Effect, Entry, EventName, Seen, SeenEvents, body_name, event_name};
+use crate::runs::{EventRefusal, EventType, Reported, Run, RunEvent, Schedule, Worker, take};
+use crate::state::{Draft, Effect, Entry, EventName, Opened, Seen, SeenEvents, body_name, event_name};
 use crate::vocabulary::{RunId, ScheduleId, WorkerId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 #[derive(Default)]
 struct Work {
     runs: BTreeMap<RunId, Run>,
+    opened: Opened,
     schedules: BTreeMap<ScheduleId, Schedule>,
     workers: BTreeMap<WorkerId, Worker>,
     seen: HashMap<(RunId, EventName), Seen>,
@@ -55,6 +57,11 @@ fn one(draft: &mut Draft<'_>, work: &mut Work, reported: &Reported, actor: &Acto
         Ok(taken) => taken,
         Err(refusal) => return Reporting::Refused(refusal),
     };
+    let opens = !taken.run.is_over() && before.is_none_or(Run::is_over);
+    if opens && let Some(full) = full(draft, &taken.run.agent, &work.opened, ctx) {
+        return Reporting::Refused(EventRefusal::TooManyRuns(full.sentence()));
+    }
+    work.opened.note(before, &taken.run);
     let event = taken.event;
     let outcome = Reporting::Taken {
         run: run.clone(),

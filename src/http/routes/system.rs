@@ -29,13 +29,13 @@ pub async fn read_audit(
 
 /// Read how the store is
 ///
-/// Sizes, lags, the last checkpoint, what the database behind is doing, and what was found wrong in the files.
+/// Sizes, lags, the last checkpoint, what the database behind is doing, what comes near its cap, and what was found wrong in the files.
 #[utoipa::path(get, path = "/api/v1/state", operation_id = "read_state", tag = "system",
     responses((status = 200, description = "How it is", body = StateAnswer)))]
 pub async fn read_state(gate: Gate, caller: Caller) -> Result<web::Json<StateAnswer>, Problem> {
     let status = operations::store_status(&gate, &caller.0)?;
     let memory = gate.read(|state| MemoryAnswer::of(state, status.used_keys));
-    Ok(web::Json(StateAnswer::new(status, memory)))
+    Ok(web::Json(StateAnswer::new(status, memory, operations::cap_uses(&gate))))
 }
 
 /// The time that is trusted now.

@@ -66,6 +66,7 @@ impl EventOutcomeAnswer {
             Reporting::Refused(refusal @ EventRefusal::AgentNeeded) => {
                 Err(Problem::at(ProblemCode::InvalidRequest, "/data/agent", refusal.to_string()))
             }
+            Reporting::Refused(EventRefusal::TooManyRuns(why)) => Err(Problem::new(ProblemCode::RunLimit, why)),
             Reporting::Refused(refusal) => Err(Problem::new(ProblemCode::Conflict, refusal.to_string())),
         }
     }

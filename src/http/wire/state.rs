@@ -1,5 +1,6 @@
 //! How the store is, on the wire.
 
+use crate::operations::CapUse;
 use crate::state::State;
 use crate::store::StoreStatus;
 use serde::Serialize;
@@ -24,6 +25,8 @@ pub struct StateAnswer {
     pub index: IndexAnswer,
     /// What is in memory.
     pub memory: MemoryAnswer,
+    /// What of it comes near its cap: nine tenths are used.
+    pub nearly_full: Vec<CapAnswer>,
     /// The scrubber.
     pub scrubbed: ScrubbedAnswer,
     /// Commands waiting.
@@ -85,6 +88,26 @@ pub struct MemoryAnswer {
     pub keys: u64,
     /// Used keys of sealed segments, 16 bytes each.
     pub used_keys: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Of them neither completed nor cancelled.
+    pub open_runs: u64,
+    /// Items of Command Center that are not resolved.
+    pub open_items: u64,
+    /// Denials that may become items.
+    pub denials: u64,
+}
+
+/// How much of a cap is used.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CapAnswer {
+    /// Of what.
+    #[schema(example = "open runs")]
+    pub what: String,
+    /// So many there are.
+    pub used: u64,
+    /// So many there may be.
+    pub cap: u64,
 }
 
 /// The scrubber.
@@ -107,6 +130,12 @@ pub struct FindingAnswer {
     pub what: String,
 }
 
+impl From<CapUse> for CapAnswer {
+    fn from(found: CapUse) -> Self {
+        Self { what: found.what, used: found.used, cap: found.cap }
+    }
+}
+
 impl MemoryAnswer {
     /// Of a state.
     pub fn of(state: &State, used_keys: u64) -> Self {
@@ -116,13 +145,17 @@ impl MemoryAnswer {
             accounts: state.account_count() as u64,
             keys: state.key_count() as u64,
             used_keys,
+            runs: state.runs().count() as u64,
+            open_runs: state.runs().open_count() as u64,
+            open_items: state.attention().unresolved_count() as u64,
+            denials: state.attention().denial_count() as u64,
         }
     }
 }
 
 impl StateAnswer {
     /// Of a store.
-    pub fn new(status: StoreStatus, memory: MemoryAnswer) -> Self {
+    pub fn new(status: StoreStatus, memory: MemoryAnswer, uses: Vec<CapUse>) -> Self {
         let state = serde_json::to_value(status.index_state).ok();
         let state = state.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         let checkpoint =
@@ -147,6 +180,7 @@ impl StateAnswer {
                 put_aside: status.put_aside,
             },
             memory,
+            nearly_full: uses.into_iter().filter(CapUse::is_near).map(CapAnswer::from).collect(),
             scrubbed: ScrubbedAnswer {
                 passes: status.scrubbed.passes,
                 last: status.scrubbed.last.map(|time| time.to_string()),

@@ -92,7 +92,7 @@ fn agents(app: &App, asked: &ClaimAsked) -> Result<Vec<AgentId>, OperationError>
 
 /// A question that changes nothing is not worth a record.
 fn is_worth_asking(state: &State, worker: &WorkerId, agents: &[AgentId], app: &App) -> bool {
-    let waits = state.runs().queue().any(|run| agents.contains(&run.agent));
+    let waits = state.runs().claimable(agents, |_| true).is_some();
     let unseen = match state.runs().worker(worker) {
         Some(worker) => app.now().duration_since(worker.last_seen) >= SEEN_EVERY,
         None => true,
