@@ -1,6 +1,7 @@
 //! Open connections: counted, and closed where a client holds on to one without asking anything and without reading what it
 //! was answered. The server below closes what never sent its first request, and what is idle between two; a client
-//! that has begun its next request and does not end it, or does not read, would stay for ever.
+//! that has begun its next request and does not end it, or does not read, would stay for ever. And where nearly as many are
+//! open as may be, those that were quiet for longest make room for who comes.
 
 use crate::clock::Clock;
 use actix_web::HttpRequest;
@@ -17,12 +18,17 @@ use std::time::Duration;
 /// How often they are looked through.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Who was quiet for less than this need not make room: they may be about to ask.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+
 /// All that are open.
 #[derive(Debug)]
 pub struct Connections {
     clock: Arc<dyn Clock>,
     /// How long one may be quiet, no request of it being answered.
     longest_quiet: Duration,
+    /// How many the server takes; those above wait outside.
+    most: AtomicUsize,
     open: Mutex<Vec<Weak<Connection>>>,
     count: Arc<AtomicUsize>,
 }
@@ -47,7 +53,13 @@ pub struct Busy(Arc<Connection>);
 impl Connections {
     /// None yet.
     pub fn new(clock: Arc<dyn Clock>, longest_quiet: Duration) -> Self {
-        Self { clock, longest_quiet, open: Mutex::default(), count: Arc::default() }
+        let most = AtomicUsize::new(usize::MAX);
+        Self { clock, longest_quiet, most, open: Mutex::default(), count: Arc::default() }
+    }
+
+    /// The server takes so many.
+    pub fn at_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// How many are open.
@@ -83,23 +95,53 @@ impl Connections {
     fn close_quiet(&self) {
         let now = ms(self.clock.monotonic());
         let longest = ms(self.longest_quiet);
-        self.open.lock().retain(|connection| {
+        let mut open = self.open.lock();
+        open.retain(|connection| {
             let Some(connection) = connection.upgrade() else { return false };
-            let quiet = now.saturating_sub(connection.quiet_since_ms.load(Ordering::Relaxed));
-            if connection.busy.load(Ordering::Relaxed) == 0 && quiet > longest {
+            if connection.quiet_ms(now).is_some_and(|quiet| quiet > longest) {
+                metrics::counter!("tollgate_http_stalled_total").increment(1);
                 connection.close();
                 return false;
             }
             true
         });
+        self.make_room(&mut open, now);
+    }
+
+    /// Where fewer than an eighth of the places are free, a quarter of them is freed, if so many are quiet.
+    fn make_room(&self, open: &mut Vec<Weak<Connection>>, now: u64) {
+        let most = self.most.load(Ordering::Relaxed);
+        if open.len() <= most - most / 8 {
+            return;
+        }
+        let quiet = |connection: &Weak<Connection>| connection.upgrade()?.quiet_ms(now);
+        let mut waits: Vec<u64> = open.iter().filter_map(quiet).filter(|quiet| *quiet >= ms(LEFT_ALONE)).collect();
+        waits.sort_unstable_by_key(|quiet| std::cmp::Reverse(*quiet));
+        let mut left = (open.len() - (most - most / 4)).min(waits.len());
+        let Some(at_least) = left.checked_sub(1).map(|last| waits[last]) else { return };
+        open.retain(|one| {
+            let Some(connection) = one.upgrade() else { return false };
+            let goes = left > 0 && connection.quiet_ms(now).is_some_and(|quiet| quiet >= at_least);
+            if goes {
+                left -= 1;
+                metrics::counter!("tollgate_http_crowded_out_total").increment(1);
+                connection.close();
+            }
+            !goes
+        });
     }
 }
 
 impl Connection {
+    /// For how long it was quiet; none while a request of it is answered.
+    fn quiet_ms(&self, now: u64) -> Option<u64> {
+        let quiet = now.saturating_sub(self.quiet_since_ms.load(Ordering::Relaxed));
+        (self.busy.load(Ordering::Relaxed) == 0).then_some(quiet)
+    }
+
     /// Ends it, whatever waits to be read or written: the server finds it at its end.
     fn close(&self) {
         if let Some(socket) = &self.socket {
-            metrics::counter!("tollgate_http_stalled_total").increment(1);
             // one that the client has closed already is as good
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -122,6 +164,7 @@ impl Busy {
 
     /// Ends the connection.
     pub fn close(&self) {
+        metrics::counter!("tollgate_http_stalled_total").increment(1);
         self.0.close();
     }
 }

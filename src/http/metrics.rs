@@ -58,6 +58,7 @@ const COUNTED: [(&str, &str); 13] = [
     ("tollgate_throttled_total", "Requests refused before they were judged, by the allowance spent"),
     ("tollgate_commit_dropped_total", "Commands that nobody waited for any more, not decided"),
     ("tollgate_http_stalled_total", "Connections closed because the client neither asked nor read"),
+    ("tollgate_http_crowded_out_total", "Quiet connections closed to make room where nearly all places were taken"),
     ("tollgate_engine_alarms_total", "Layers that lost the trust in the faster engine"),
     ("tollgate_journal_bytes_total", "Bytes appended to the journal"),
     ("tollgate_journal_failures_total", "Batches that could not be made durable"),

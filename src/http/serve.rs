@@ -44,6 +44,8 @@ pub fn bind(app: Arc<App>, config: HttpConfig, listen: &str) -> io::Result<Bound
     let settings = config.clone();
     let workers = workers(&settings);
     let edge_data = Arc::new(Edge::new(config, Arc::clone(app.guard.clock())));
+    let most = most_connections(&settings, workers);
+    edge_data.connections.at_most(most.saturating_mul(workers));
     let (connections, watched) = (Arc::clone(&edge_data.connections), Arc::clone(&edge_data.connections));
     let server = HttpServer::new(move || {
         let edge_data = Arc::clone(&edge_data);
@@ -60,7 +62,7 @@ pub fn bind(app: Arc<App>, config: HttpConfig, listen: &str) -> io::Result<Bound
     .shutdown_timeout(settings.shutdown_timeout_s)
     .on_connect(move |stream, extensions| connections.opened(stream, extensions))
     .workers(workers)
-    .max_connections(most_connections(&settings, workers))
+    .max_connections(most)
     .disable_signals();
     Ok(Bound { address, server: server.listen(listener)?.run(), connections: watched })
 }

@@ -164,6 +164,34 @@ fn a_second_request_that_is_begun_and_never_ended_does_not_hold_its_connection()
     let _ = stream.read_to_end(&mut rest);
 }
 
+/// Nobody waits for as long as others may be idle.
+#[test]
+fn idle_connections_make_room_for_who_comes() {
+    let places = |config: &mut tollgate::config::Config| {
+        config.http.workers = 1;
+        config.http.max_connections_per_worker = 16;
+    };
+    let daemon = Daemon::with().config(places).start();
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"}") {
+            stream.read_exact(&mut byte)?;
+            answer.extend(byte);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
+        std::io::Result::Ok(())
+    };
+    let mut idle: Vec<_> = (0..16).map(|_| connect(&daemon)).collect();
+    idle.iter_mut().for_each(|stream| ask(stream).unwrap());
+    daemon.clock().advance(Duration::from_secs(60));
+    ask(&mut idle[0]).unwrap();
+    daemon.clock().advance(Duration::from_secs(2));
+    ask(&mut connect(&daemon)).expect("the newcomer is answered");
+    ask(&mut idle[0]).expect("who asked last keeps its place");
+    assert_eq!(figure(&daemon, "tollgate_http_crowded_out_total"), 4, "and only as many go as must");
+}
+
 #[test]
 fn who_does_not_read_a_long_answer_is_let_go() {
     let daemon = Daemon::start();
