@@ -86,6 +86,22 @@ fn bodies_that_many_send_halves_of_take_no_more_memory_than_they_may() {
     drop(clients);
 }
 
+/// Whoever sends what is no HTTP writes nothing into the log: it would be theirs to fill.
+#[test]
+fn what_cannot_be_read_leaves_no_line_in_the_log() {
+    let site = site(IMPATIENT);
+    let process = site.start();
+    let long = format!("GET /healthz HTTP/1.1\r\nX: {}", "y".repeat(200_000));
+    for bytes in ["GET /healthz HTTP/3.7\r\n\r\n", "no HTTP at all\r\n\r\n", long.as_str()].iter().cycle().take(60) {
+        let Some(mut stream) = sent(&process, bytes.as_bytes()) else { continue };
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    process.admin().admit(&example("behind", "0")).allowed();
+    let log = site.log();
+    assert!(log.contains("Tollgate listens"), "it does log: {log}");
+    assert!(log.lines().count() < 40, "{log}");
+}
+
 #[test]
 fn the_journal_always_finds_a_file_to_open() {
     if files_allowed() < 8_192 {
