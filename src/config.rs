@@ -314,7 +314,7 @@ impl Config {
     /// Checkpoints, and what is dropped behind them.
     pub fn keeping(&self) -> Keeping {
         let retain = self.store.retain_days.map(|days| jiff::SignedDuration::from_hours(24 * i64::from(days)));
-        Keeping { checkpoint_bytes: self.store.checkpoint_bytes, retain, keys: self.holds.keys }
+        Keeping { checkpoint_bytes: self.store.checkpoint_bytes, retain, keys: self.holds.keys, ..Keeping::default() }
     }
 
     /// How fast and how often everything that is kept is checked.

@@ -1,15 +1,16 @@
 //! Files of the journal that were deleted behind a checkpoint: a start does not read them, and misses them all the same.
 
-use crate::store_asks::furnish;
+use crate::store_asks::{admit, asked, decided, furnish};
 use crate::store_keeping::{Place, fill, flip, settled_down, until};
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tollgate::store::Store;
 use tollgate::store::sled::journal::segments;
 use tollgate::store::sled::survey::survey;
 use tollgate::store::sled::{Scrubbing, Sled};
+use tollgate::store::{CommitFailure, Store};
 
 /// A journal of many segments, and its files.
 fn filled() -> (Place, Vec<(u64, PathBuf)>) {
@@ -73,6 +74,58 @@ fn the_scrubber_misses_what_is_deleted_under_a_running_daemon() {
     let said = |what: String| store.status().findings.iter().any(|finding| finding.what.contains(&what));
     until(|| said(format!("the records 1 to {} are missing", files[1].0 - 1)));
     until(|| said(format!("the records {} to {} are missing", files[5].0, files[6].0 - 1)));
+}
+
+/// Returns when it holds, or fails after many looks.
+fn soon(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..20_000_000 {
+        if holds() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("{what}");
+}
+
+/// A byte of a segment's first record.
+const FLIPPED: u64 = 200;
+
+/// A sealed segment that cannot be read keeps commits from going on once memory holds eight more, and then no further one is
+/// sealed that would have it tried again. Seen to fail with the keeper waiting for the next seal (`keeper/work.rs`, `run`).
+#[test]
+fn a_segment_that_could_not_be_read_is_tried_again_although_none_is_sealed() {
+    let mut place = Place::new();
+    place.checkpoint_bytes = 64 << 20;
+    let mut settings = place.settings();
+    settings.keeping.again_after = Duration::from_millis(10);
+    settings.scrubbing.bytes_per_s = 0;
+    let (store, _) = Sled::open(&settings, Arc::new(place.clock.clone())).unwrap();
+    furnish(&store);
+    fill(&store, 0, 12);
+    // what the writer has open, once a record is in it: nobody reads it before it is sealed
+    let last = || segments(&place.dir.path().join("journal")).unwrap().pop().unwrap().1;
+    let mut n = 100;
+    while fs::metadata(last()).unwrap().len() < FLIPPED + 100 {
+        fill(&store, n, 1);
+        n += 1;
+    }
+    let open = last();
+    let file = fs::File::options().read(true).write(true).open(&open).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, FLIPPED).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], FLIPPED).unwrap();
+    let refused = (0..1_000).find(|n| {
+        let asked = store.submit(asked(admit("a", &format!("more-{n}"), "0.01")));
+        matches!(asked.blocking_recv().unwrap(), Err(CommitFailure::Busy | CommitFailure::NotDurable(_)))
+    });
+    assert!(refused.is_some(), "memory is bounded");
+    soon("it says why", || store.status().failed.is_some());
+    assert!(store.status().findings.iter().any(|finding| open.display().to_string() == finding.file));
+    // what woke the keeper last has been heard by then
+    (0..1_000).for_each(|_| std::thread::yield_now());
+    file.write_all_at(&byte, FLIPPED).unwrap();
+    soon("it is read after all", || store.status().failed.is_none() && store.status().index_lag < 40);
+    decided(&store, admit("a", "behind", "0.01"));
 }
 
 #[test]

@@ -21,9 +21,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A round that failed is tried again after so long, also when no segment was sealed meanwhile.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
-
 /// How it works.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
@@ -33,11 +30,13 @@ pub struct Keeping {
     pub retain: Option<SignedDuration>,
     /// Used keys that are remembered at most; beyond that admissions are refused until some are over.
     pub keys: usize,
+    /// What failed is tried again after so long, also when no segment was sealed meanwhile.
+    pub again_after: Duration,
 }
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self { checkpoint_bytes: 128 << 20, retain: None, keys: 100_000_000 }
+        Self { checkpoint_bytes: 128 << 20, retain: None, keys: 100_000_000, again_after: Duration::from_secs(5) }
     }
 }
 
@@ -136,7 +135,8 @@ fn run(mut work: Work, kept: &Kept, woken: &Receiver<()>, in_step: &Sender<()>, 
         // the start may have stopped waiting for it
         let _ = in_step.send(());
         // where nothing can be committed for it, no segment is sealed that would wake it
-        let heard = if failed { woken.recv_timeout(AGAIN_AFTER) } else { woken.recv().map_err(Into::into) };
+        let heard =
+            if failed { woken.recv_timeout(work.keeping.again_after) } else { woken.recv().map_err(Into::into) };
         if stopping.load(Ordering::Relaxed) || matches!(heard, Err(RecvTimeoutError::Disconnected)) {
             return;
         }
