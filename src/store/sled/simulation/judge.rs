@@ -6,7 +6,7 @@ use super::reference::{Asked, Reference, Stage, Sums, is_rolling};
 use crate::admission::{AdmissionAnswer, Decision, DecisionRecord};
 use crate::budget::HoldState;
 use crate::decide::{Answer, Command, Refusal, Reporting, RunAnswer, RunCommand};
-use crate::runs::{AttemptState, EventType, RunEvent};
+use crate::runs::{AttemptState, EventType};
 use crate::state::{FirstAnswer, State};
 use crate::store::CommitFailure;
 use crate::vocabulary::RunId;
@@ -23,6 +23,8 @@ pub(super) struct Judge<'a> {
     pub(super) asks: &'a mut Asks,
     /// It was asked before, and nobody knows whether that happened.
     pub(super) in_doubt: bool,
+    /// And something was edited with it: what stood when it was decided, nobody can tell any more.
+    pub(super) edited: bool,
 }
 
 impl Judge<'_> {
@@ -98,10 +100,33 @@ impl Judge<'_> {
         }
     }
 
-    /// A decision that was just made: every budget's word is the reference's.
+    /// A decision that was made now, or by the batch of which nobody heard.
     fn decided(&mut self, admission: &Admission, record: &Arc<DecisionRecord>, body: &str) {
         let (facts, now) = (&admission.facts, record.decided_at);
         let answer: AdmissionAnswer = serde_json::from_str(record.answer.get()).unwrap();
+        if !self.edited {
+            self.is_right(admission, record, &answer);
+        }
+        if answer.reasons.iter().all(|reason| reason.code.as_str() != "attempt_fenced") {
+            let until = now + SignedDuration::from_hours(KEY_H);
+            let (id, answer) = (record.id.clone(), record.answer.get().to_owned());
+            let asked = Asked { body: body.to_owned(), id, answer, until };
+            self.reference.keys.insert((facts.agent.clone(), admission.key.clone()), asked);
+        }
+        let told = serde_json::to_value(&answer).unwrap();
+        let hold = hold_id(&told);
+        assert_eq!(hold.is_some(), answer.decision == Decision::Allow);
+        if let Some(hold) = hold {
+            let expires = now + SignedDuration::from_secs(i64::from(admission.ttl_s));
+            let budgets = told["hold"]["budgets"].as_array().into_iter().flatten();
+            let named: Vec<String> = budgets.filter_map(|line| Some(line["id"].as_str()?.to_owned())).collect();
+            self.reference.place(hold, facts, now, expires, self.edited.then_some(named.as_slice()));
+        }
+    }
+
+    /// Every budget's word is the reference's, and so is whatever else may deny.
+    fn is_right(&self, admission: &Admission, record: &Arc<DecisionRecord>, answer: &AdmissionAnswer) {
+        let (facts, now) = (&admission.facts, record.decided_at);
         let (mut must, mut may) = (Vec::new(), Vec::new());
         for budget in &self.reference.matching(facts) {
             let hard = serde_json::to_value(budget.spec.enforcement).unwrap() == "hard";
@@ -128,18 +153,6 @@ impl Judge<'_> {
             && self.reference.cancelled.contains(run.as_str())
         {
             assert_eq!(answer.decision, Decision::Deny, "the run was cancelled: {record:?}");
-        }
-        if !codes.contains(&"attempt_fenced") {
-            let until = now + SignedDuration::from_hours(KEY_H);
-            let (id, answer) = (record.id.clone(), record.answer.get().to_owned());
-            let asked = Asked { body: body.to_owned(), id, answer, until };
-            self.reference.keys.insert((facts.agent.clone(), admission.key.clone()), asked);
-        }
-        let hold = hold_id(&serde_json::to_value(&answer).unwrap());
-        assert_eq!(hold.is_some(), answer.decision == Decision::Allow);
-        if let Some(hold) = hold {
-            let expires = now + SignedDuration::from_secs(i64::from(admission.ttl_s));
-            self.reference.place(hold, facts, now, expires);
         }
     }
 
@@ -209,27 +222,37 @@ impl Judge<'_> {
                     // those of a run that has been over for a day are not known any longer
                     assert!(known.is_none() || self.is_long_over(&event.run), "taken twice: {event:?}");
                     self.reference.events.insert(name, *number);
-                    if event.report.kind() == EventType::Cancelled && standing.counts() {
-                        self.proved(&event.run);
+                    if standing.counts() {
+                        self.ended(&event.run, event.report.kind());
                     }
                 }
                 Reporting::Repeated { number, .. } => {
-                    if let Some(known) = known {
-                        assert_eq!(known, number);
+                    let known = known.copied();
+                    if known == Some(*number) {
                         continue;
                     }
                     assert!(self.in_doubt, "nobody was told that it was taken: {event:?}");
+                    if let Some(known) = known {
+                        self.was_over_between(&event.run, known, *number);
+                    }
                     self.reference.events.insert(name, *number);
                     let taken = self.machine.read(|history| history.run_events(&event.run, *number, *number));
-                    let proof = |event: &Arc<RunEvent>| event.kind == EventType::Cancelled && event.standing.counts();
-                    if taken.unwrap_or_default().iter().any(proof) {
-                        self.proved(&event.run);
+                    for taken in taken.unwrap_or_default().iter().filter(|taken| taken.standing.counts()) {
+                        self.ended(&event.run, taken.kind);
                     }
                 }
                 Reporting::Conflict => panic!("no event was reported with another body: {event:?}"),
                 Reporting::Refused(_) => {}
             }
         }
+    }
+
+    /// An event that was known is taken again only where its run was over for a day before that.
+    fn was_over_between(&mut self, run: &RunId, first: u64, again: u64) {
+        let Some(events) = self.machine.read(|history| history.run_events(run, first, again)) else { return };
+        let day = SignedDuration::from_hours(24);
+        let rested = events.windows(2).any(|pair| pair[1].taken_at.duration_since(pair[0].taken_at) >= day);
+        assert!(first < again && rested, "event {first} of {run} was taken again as {again}: {events:?}");
     }
 
     fn is_long_over(&self, run: &RunId) -> bool {
@@ -242,8 +265,17 @@ impl Judge<'_> {
         })
     }
 
-    /// Its runtime proved that nothing more comes: its holds are free.
-    fn proved(&mut self, run: &RunId) {
+    /// Its runtime proved that nothing more comes, so its holds are free; or it completed before its cancellation came to
+    /// it, and may be begun again.
+    fn ended(&mut self, run: &RunId, kind: EventType) {
+        match kind {
+            EventType::Cancelled => {}
+            EventType::Completed => {
+                self.reference.cancelled.remove(run);
+                return;
+            }
+            _ => return,
+        }
         for place in 0..self.reference.holds.len() {
             let kept = &self.reference.holds[place];
             if kept.run.as_deref() == Some(run.as_str()) && kept.stage == Stage::Pending {

@@ -1,6 +1,6 @@
 //! One life from its seed: steps, jumps of the clock, failing flushes, cuts of the power, starts; and the tests that live some.
 
-use super::asks::{Asks, Sent, budgets, envelope, rejudged};
+use super::asks::{Asks, Sent, What, budgets, envelope, rejudged};
 use super::judge::{Judge, compare};
 use super::machine::{Machine, Profile};
 use super::random::Random;
@@ -11,7 +11,7 @@ use crate::store::CommitFailure;
 use jiff::SignedDuration;
 use std::time::Duration;
 
-/// A longer run is made of lives of so many steps.
+/// A longer run is made of lives of so many steps, where `TOLLGATE_SIM_LIFE` does not say another number.
 const LIFE: u64 = 5_000;
 
 /// How many are tried where nobody says more.
@@ -132,14 +132,18 @@ impl Life {
         let off = self.machine.disk.is_off();
         let refused = |outcome: &super::machine::Outcome| matches!(outcome, Err(CommitFailure::NotDurable(_)));
         let mut doubtful = Vec::new();
-        self.reference.pass(now);
+        let edited = in_doubt && sent.iter().any(|sent| matches!(sent.what, What::Edit));
+        if !off || !outcomes.iter().all(refused) {
+            // a time that nothing was written at has not come: the clock may be set back while it is down
+            self.reference.pass(now);
+        }
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             if off && refused(&outcome) {
                 doubtful.push(sent);
                 continue;
             }
             let Self { machine, asks, reference, .. } = self;
-            Judge { reference, machine, asks, in_doubt }.judge(&sent, &outcome, now);
+            Judge { reference, machine, asks, in_doubt, edited }.judge(&sent, &outcome, now);
         }
         if in_doubt {
             self.adopt();
@@ -190,18 +194,19 @@ fn from_environment(name: &str) -> Option<u64> {
 fn whatever_happens_the_store_keeps_its_books_and_its_word() {
     let steps = from_environment("TOLLGATE_SIM_STEPS").unwrap_or(STEPS);
     let mut seed = from_environment("TOLLGATE_SIM_SEED").unwrap_or_else(|| getrandom::u64().unwrap());
+    let life = from_environment("TOLLGATE_SIM_LIFE").unwrap_or(LIFE);
     let mut left = steps;
     while left > 0 {
         #[expect(clippy::print_stderr, reason = "a failing test tells its seed")]
         {
-            eprintln!("TOLLGATE_SIM_SEED={seed} TOLLGATE_SIM_STEPS={}", left.min(LIFE));
+            eprintln!("TOLLGATE_SIM_SEED={seed} TOLLGATE_SIM_LIFE={life} TOLLGATE_SIM_STEPS={}", left.min(life));
         }
-        let lived = Life::new(seed).live(left.min(LIFE));
+        let lived = Life::new(seed).live(left.min(life));
         #[expect(clippy::print_stderr, reason = "how much was tried")]
         {
             eprintln!("{lived:?}");
         }
-        left = left.saturating_sub(LIFE);
+        left = left.saturating_sub(life);
         seed = seed.wrapping_add(1);
     }
 }

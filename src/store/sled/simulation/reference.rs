@@ -239,13 +239,24 @@ impl Reference {
         (over(Some(exact)), over(Some(longest)))
     }
 
-    /// A hold was placed.
-    pub(super) fn place(&mut self, id: HoldId, facts: &Facts, placed: Timestamp, expires: Timestamp) {
+    /// A hold was placed, on the budgets that match, or on those that are named.
+    pub(super) fn place(
+        &mut self,
+        id: HoldId,
+        facts: &Facts,
+        placed: Timestamp,
+        expires: Timestamp,
+        named: Option<&[String]>,
+    ) {
         let line = |budget: Arc<Budget>| {
             let unit = budget.spec.unit.to_string();
             Some(Line { account: account(&budget, facts, placed)?, held: facts.asked(&unit).unwrap_or(0), unit })
         };
-        let lines: Vec<Line> = self.matching(facts).into_iter().filter_map(line).collect();
+        let budgets = match named {
+            None => self.matching(facts),
+            Some(named) => named.iter().filter_map(|id| self.budgets.get(id).cloned()).collect(),
+        };
+        let lines: Vec<Line> = budgets.into_iter().filter_map(line).collect();
         let kept = Kept {
             id: id.clone(),
             run: facts.run.clone(),
