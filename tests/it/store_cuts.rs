@@ -18,7 +18,7 @@ use tollgate::store::{CommitFailure, DecisionFilter, Store, read};
 use tollgate::vocabulary::HoldId;
 
 /// `SplitMix64`, from a seed that a failing test prints.
-fn random(seed: Option<u64>) -> impl FnMut(u64) -> u64 {
+pub(crate) fn random(seed: Option<u64>) -> impl FnMut(u64) -> u64 {
     let named = std::env::var("TOLLGATE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let mut state = named.or(seed).unwrap_or_else(|| getrandom::u64().unwrap());
     #[expect(clippy::print_stderr, reason = "a failing test tells its seed")]
@@ -117,7 +117,7 @@ impl Load {
 }
 
 /// What the accounts say is set aside is what the pending holds set aside.
-fn figures_are_right(store: &Sled, what: &str) {
+pub(crate) fn figures_are_right(store: &Sled, what: &str) {
     let (held, pending) = read(store, |state| {
         let mut pending: BTreeMap<String, i128> = BTreeMap::new();
         for effect in state.as_effects() {
@@ -341,6 +341,8 @@ fn after_a_failed_flush_nothing_of_the_batch_is_seen_and_the_daemon_goes_on() {
     decided(&store, admit("a", "after", "0.01"));
     assert!(store.status().failed.is_none());
     drop(store);
+    // what a failed flush left in memory alone is gone
+    disk.cut_power(&place.dir.path().join("journal"));
     let store = place.open();
     for (key, record) in &heard {
         assert_eq!(decided(&store, admit("a", key, "0.01")).answer.get(), record.answer.get());
@@ -447,7 +449,7 @@ fn a_changed_byte_anywhere_is_found_and_named_or_changes_nothing() {
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     for entry in walkdir::WalkDir::new(from).into_iter().filter_map(Result::ok) {
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {
