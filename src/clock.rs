@@ -238,6 +238,12 @@ mod tests {
         clock.advance(Duration::from_secs(30 * 24 * 3600));
         clock.set_wall(clock.wall() + SignedDuration::from_secs(61));
         assert!(guard.now().is_err());
+        assert_eq!(guard.confirm(), clock.wall());
+        clock.advance(Duration::from_secs(30 * 24 * 3600));
+        for (step, trusted) in [(50, true), (50, false)] {
+            clock.set_wall(clock.wall() + SignedDuration::from_secs(step));
+            assert_eq!(guard.now().is_ok(), trusted);
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Edits of budgets as commands: revisions, repeats, files, and the alerts that an edit brings.
 
 use super::gate_tests::{Gate, ask};
-use super::{Answer, BudgetEdit, Command, RaiseCommand, Refusal};
+use super::{Answer, BudgetEdit, Command, RaiseCommand, Refusal, RegistryCommand};
 use crate::budget::{BudgetError, BudgetSpec};
+use crate::registry::PauseTarget;
 use crate::state::FirstAnswer;
 use serde_json::{Value, json};
 
@@ -117,4 +118,24 @@ fn a_file_of_budgets_is_taken_whole_or_not_at_all() {
     assert!(gate.entries.is_empty(), "the same file again changes nothing");
     let Ok(Answer::Applied { deleted, .. }) = edit(&mut gate, BudgetEdit::Apply(Vec::new())) else { panic!() };
     assert_eq!(deleted.len(), 2);
+}
+
+#[test]
+fn of_pauses_that_are_over_the_last_thousand_are_kept() {
+    let mut gate = Gate::new("2026-11-23T12:00:00Z");
+    let pause = |gate: &mut Gate, reason: String| {
+        let target = PauseTarget::Action("send".parse().unwrap());
+        match gate.one(Command::Registry(RegistryCommand::Pause { target, reason, ends_at: None })) {
+            Ok(Answer::Pause(pause)) => pause,
+            other => panic!("{other:?}"),
+        }
+    };
+    let lasting = pause(&mut gate, "it lasts".to_owned());
+    for n in 0..1_020 {
+        let ended = pause(&mut gate, n.to_string());
+        gate.one(Command::Registry(RegistryCommand::EndPause(ended.id.clone()))).unwrap();
+    }
+    assert_eq!(gate.state.pauses().count(), 1_001);
+    assert!(gate.state.pauses().any(|pause| pause.id == lasting.id), "one in force is kept, however old");
+    assert!(!gate.state.pauses().any(|pause| pause.reason == "0"), "the oldest are gone");
 }

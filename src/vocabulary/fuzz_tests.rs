@@ -11,6 +11,8 @@ fn text() -> impl Strategy<Value = String> {
         "[a-z0-9._-]{0,140}",
         "\\PC{0,20}",
         any::<String>(),
+        // controls are not among the letters of `any::<String>()`
+        "[a-z\\x00-\\x20\\x7f-\\u{a0}\\u{2028}]{0,6}",
         proptest::collection::vec(any::<char>(), 250..260).prop_map(|letters| letters.into_iter().collect()),
     ]
 }

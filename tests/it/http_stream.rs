@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
+use tollgate::clock::{Clock as _, SystemClock};
 
 /// A reader of server-sent events over a bare connection.
 struct Reader(BufReader<TcpStream>);
@@ -90,8 +91,11 @@ fn what_happens_arrives_and_who_comes_back_goes_on() {
     drop(reader);
     ask(&daemon, "run-1", "k2");
     let mut again = Reader::open(&daemon, "", Some(&last));
+    // who goes on elsewhere hears of this first
+    ask(&daemon, "run-3", "k3");
     let event = again.next().unwrap();
     assert_eq!((event.name.as_str(), &event.data["decision"]), ("admission", &json!("allow")));
+    assert_eq!(event.data["run_id"], "run-1");
     assert!(event.id.unwrap() > last);
     let mut stranger = Reader::open(&daemon, "", Some("0-0"));
     assert_eq!(stranger.next().unwrap().name, "reload", "what came before this start is not kept");
@@ -126,6 +130,9 @@ fn filters_and_refusals() {
 fn a_stopping_daemon_ends_the_stream() {
     let daemon = Daemon::start();
     let mut reader = Reader::open(&daemon, "", None);
+    let clock = SystemClock::new();
     drop(daemon);
     assert!(reader.next().is_none());
+    // what does not end by itself is waited for, for 30 s
+    assert!(clock.monotonic() < Duration::from_secs(25), "{:?}", clock.monotonic());
 }

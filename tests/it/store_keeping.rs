@@ -59,11 +59,10 @@ impl Place {
     }
 }
 
-/// Returns when it holds; the test's time limit is the other end.
+/// Returns when it holds; a minute in vain fails the test.
+#[track_caller]
 pub(crate) fn until(holds: impl Fn() -> bool) {
-    while !holds() {
-        std::thread::yield_now();
-    }
+    crate::support::until("it comes to what is waited for", holds);
 }
 
 /// Everything sealed is behind, and the last checkpoint is named by the chain. One is due only after twice its own size, so

@@ -75,6 +75,14 @@ struct Daemon {
     core: Counter,
     queue: Queue<Counter>,
     shared: Arc<Shared>,
+    disk: FaultyDisk,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // a test that failed while it held the disk would wait for ever for the writer to end
+        self.disk.calm();
+    }
 }
 
 fn daemon(dir: &Path, disk: &FaultyDisk, settings: Settings) -> Daemon {
@@ -88,7 +96,7 @@ fn daemon_rolling(dir: &Path, disk: &FaultyDisk, settings: Settings, roll_at: u6
     let core = Counter::default();
     let guard = Arc::new(ClockGuard::new(Arc::new(clock.clone()), None));
     let (queue, shared) = start(core.clone(), journal, guard, settings).unwrap();
-    Daemon { clock, core, queue, shared }
+    Daemon { clock, core, queue, shared, disk: disk.clone() }
 }
 
 fn settings(queue: usize, batch: usize) -> Settings {

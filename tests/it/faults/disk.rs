@@ -1,7 +1,7 @@
 //! A state directory on a small file system that fills up.
 
 use super::process::Site;
-use crate::support::example;
+use crate::support::{example, until};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -78,9 +78,7 @@ fn on_a_full_disk_it_says_so_and_goes_on_when_there_is_room() {
         }
         disk.make_room();
         // nobody asks for anything but readiness: it finds out by itself
-        while admin.get("/readyz").status() != 200 {
-            std::thread::yield_now();
-        }
+        until("it is ready again", || admin.get("/readyz").status() == 200);
     }
     process.kill();
     site.verify();

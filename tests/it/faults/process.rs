@@ -1,7 +1,7 @@
 //! The real binary as a child, to be ended the hard way. Each test ends the child that it started, and no other.
 
-use crate::support::Caller;
-use std::io::{BufRead as _, BufReader};
+use crate::support::{Caller, until};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -90,7 +90,14 @@ impl Site {
 
     /// What a daemon does that cannot start here.
     pub(super) fn cannot_start(&self) -> Output {
-        self.command().output().unwrap()
+        let child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = Process { child, url: String::new() };
+        let ended = std::cell::RefCell::new(&mut process.child);
+        until("it ends", || ended.borrow_mut().try_wait().unwrap().is_some());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        process.child.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        process.child.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+        Output { status: process.child.wait().unwrap(), stdout, stderr }
     }
 
     /// `tollgate audit verify` on the state directory.

@@ -81,3 +81,18 @@ fn a_deadline_that_is_none_is_refused() {
         refused.problem(400, "invalid_request");
     }
 }
+
+#[test]
+fn a_stopping_daemon_answers_what_it_has_begun() {
+    let daemon = Daemon::start();
+    let (disk, url) = (daemon.disk().clone(), daemon.url().to_owned());
+    disk.order(|trouble| trouble.held = true);
+    let first = ask(&daemon, "first", &[]);
+    disk.until_a_flush_waits();
+    let stopping = std::thread::spawn(move || drop(daemon));
+    let address = url.trim_start_matches("http://");
+    until("it takes nobody in any more", || std::net::TcpStream::connect(address).is_err());
+    disk.calm();
+    first.join().unwrap().allowed();
+    stopping.join().unwrap();
+}
