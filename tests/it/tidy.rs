@@ -145,3 +145,24 @@ fn every_file_says_what_lives_there() {
         assert!(!text.contains("#[allow("), "{name}: #[expect(…, reason)] instead of allow");
     }
 }
+
+/// `docs/faults.md` names tests by file and function.
+#[test]
+fn every_fault_that_is_written_down_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let named: Vec<(&str, &str)> =
+        text.split('`').filter_map(|part| part.split_once("::")).filter(|(file, _)| file.ends_with(".rs")).collect();
+    assert!(named.len() > 60, "the check can see: {}", named.len());
+    for (file, name) in named {
+        let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let begins = format!("fn {name}(");
+        let at = source.find(&begins).unwrap_or_else(|| panic!("{file} has no {name}"));
+        let before: Vec<&str> = source[..at].lines().rev().skip(1).take(12).collect();
+        let test = before.iter().take_while(|line| !line.trim().is_empty()).any(|line| line.contains("#[test]"));
+        assert!(test, "{name} in {file} is no test");
+    }
+    for file in ["README.md", "docs/operating.md"] {
+        assert!(fs::read_to_string(root.join(file)).unwrap().contains("faults.md"), "{file} leads there");
+    }
+}
