@@ -38,7 +38,7 @@ pub use policies::{
     policy_sets, refused,
 };
 pub use policy_room::{Comparison, PolicyRoom};
-pub use records::{admission, admissions, audit, explain_admission, recorded_inputs, store_status};
+pub use records::{admission, admissions, audit, explain_admission, inputs_of, newest_decisions, store_status};
 pub use registry::{
     agent, agents, create_pause, delete_agent, delete_entity_type, end_pause, entity_type, entity_types, pauses,
     put_agent, put_entity_type, set_agent_mode,

@@ -6,7 +6,7 @@ use super::roles::{Operation, Principal};
 use crate::admission::DecisionRecord;
 use crate::policy::{Explanation, LayerId, Layers, PolicySet, StoredSetError};
 use crate::store::{AuditFilter, AuditRecord, DecisionFilter, Page, StoreStatus};
-use crate::vocabulary::{AdmissionId, AgentId, EntityType};
+use crate::vocabulary::{AdmissionId, EntityType};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -62,23 +62,20 @@ pub fn explain_admission(
     Ok(app.policy.explain(&set, &layers, &input, now))
 }
 
-/// The last inputs that a layer has judged, as far as they were recorded whole.
-pub fn recorded_inputs(app: &App, layer: &LayerId, most: usize) -> Vec<Value> {
-    let mut filter = DecisionFilter::default();
-    match layer {
-        LayerId::Base => {}
-        LayerId::Agent(agent) => match AgentId::new(agent.as_str()) {
-            Ok(agent) => filter.agents = Some(vec![agent]),
-            Err(_) => return Vec::new(),
-        },
-        LayerId::Entity(kind) => match EntityType::new(kind.as_str()) {
-            Ok(kind) => filter.entity_type = Some(kind),
-            Err(_) => return Vec::new(),
-        },
-    }
+/// The decisions that were recorded last. One look serves many layers, for it reads each of them.
+pub fn newest_decisions(app: &App, most: usize) -> Vec<Arc<DecisionRecord>> {
     // without any the comparison goes by inputs of its own
-    let Ok(page) = app.store.decisions(&filter, None, most) else { return Vec::new() };
-    let whole = page.items.iter().filter(|record| record.replayable);
+    app.store.decisions(&DecisionFilter::default(), None, most).map(|page| page.items).unwrap_or_default()
+}
+
+/// The inputs among them that a layer has judged, as far as they were recorded whole.
+pub fn inputs_of(records: &[Arc<DecisionRecord>], layer: &LayerId, most: usize) -> Vec<Value> {
+    let judged = |record: &DecisionRecord| match layer {
+        LayerId::Base => true,
+        LayerId::Agent(name) => record.judged.policy_profile.as_deref().unwrap_or(record.agent.as_str()) == name,
+        LayerId::Entity(name) => record.entity_type.as_ref().is_some_and(|entity| entity.as_str() == name),
+    };
+    let whole = records.iter().filter(|record| record.replayable && judged(record)).take(most);
     whole.filter_map(|record| serde_json::from_str(record.input.get()).ok()).collect()
 }
 
@@ -109,4 +106,48 @@ pub fn audit(
 ) -> Result<Page<AuditRecord>, OperationError> {
     principal.may(Operation::ReadAudit)?;
     Ok(app.store.audit(filter, cursor, limit)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(
+        agent: &str,
+        profile: Option<&str>,
+        entity_type: Option<&str>,
+        replayable: bool,
+        n: u32,
+    ) -> Arc<DecisionRecord> {
+        let record = json!({
+            "id": format!("adm_{n}"), "kind": "action", "agent": agent, "action": "act", "decision": "allow", "codes": [],
+            "entity_type": entity_type, "decided_at": "2026-11-23T12:00:00Z", "replayable": replayable, "input": n,
+            "answer": {}, "judged": {"policy_set": "sha256:0", "agent_revision": 0, "entity_type_revision": 0,
+            "policy_profile": profile},
+        });
+        Arc::new(serde_json::from_value(record).unwrap())
+    }
+
+    #[test]
+    fn a_layer_is_compared_on_what_it_has_judged() {
+        let records = [
+            record("a", None, None, true, 1),
+            record("a", None, Some("rfq"), true, 2),
+            record("a", None, Some("rfq"), false, 3),
+            record("b", Some("a"), None, true, 4),
+            record("a", Some("b"), None, true, 5),
+        ];
+        let agent = |name: &str| LayerId::Agent(name.to_owned());
+        for (layer, most, inputs) in [
+            (LayerId::Base, 9, json!([1, 2, 4, 5])),
+            (LayerId::Base, 2, json!([1, 2])),
+            (agent("a"), 9, json!([1, 2, 4])),
+            (agent("b"), 9, json!([5])),
+            (agent("c"), 9, json!([])),
+            (LayerId::Entity("rfq".to_owned()), 9, json!([2])),
+        ] {
+            assert_eq!(json!(inputs_of(&records, &layer, most)), inputs, "{layer} {most}");
+        }
+    }
 }

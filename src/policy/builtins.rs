@@ -230,7 +230,9 @@ static STAND_INS: LazyLock<Option<StandIns>> = LazyLock::new(|| {
 
 /// Puts the guards before the built-ins of an engine. regorus asks its extensions before its own table.
 pub(super) fn install(engine: &mut Engine, shared: &Shared) -> anyhow::Result<()> {
-    let Some(StandIns { span, parameters }) = &*STAND_INS else { anyhow::bail!("regorus takes no source of one letter") };
+    let Some(StandIns { span, parameters }) = &*STAND_INS else {
+        anyhow::bail!("regorus takes no source of one letter")
+    };
     for (name, guard) in TABLE.iter() {
         let Some((function, arguments)) = BUILTINS.get(name) else { continue };
         let (guard, function, shared) = (*guard, *function, shared.clone());

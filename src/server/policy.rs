@@ -1,7 +1,9 @@
 //! The policy set at a start, and the watcher that keeps it in step with the directory.
 
 use super::build::Options;
-use crate::operations::{App, OperationError, PolicyRoom, Taken, note_not_taken, offer_tree, recorded_inputs};
+use crate::operations::{
+    App, OperationError, PolicyRoom, Taken, inputs_of, newest_decisions, note_not_taken, offer_tree,
+};
 use crate::policy::{PolicySet, ThreadClock as _, Tree, check};
 use crate::policy_dir::{ReadTreeError, Watcher, read_tree, watch};
 use crate::store::Store;
@@ -61,8 +63,10 @@ fn rest(worked: Duration, passed: Duration) -> Duration {
     (waited * RESTS.1).min(worked * RESTS.0).max(SHORTEST_REST)
 }
 
-/// Recorded inputs that a layer is compared on.
+/// Recorded inputs that a layer is compared on, out of so many decisions, and how long a look at these serves.
 const RECORDED: usize = 8;
+const NEWEST: usize = 2_000;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Compares the engines on every layer of each set that comes into force, on a thread that ends with the app.
 pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
@@ -71,11 +75,16 @@ pub(super) fn compare_engines(app: &Arc<App>) -> anyhow::Result<()> {
     let app = Arc::downgrade(app);
     std::thread::Builder::new().name("engines".to_owned()).spawn(move || {
         while changes.recv().is_ok() {
+            let (mut newest, mut looked_at) = (Vec::new(), None);
             while let Some(app) = app.upgrade() {
                 let digest = app.read(|state| state.policy_set().map(|head| head.digest.clone()));
                 let Some(comparison) = digest.and_then(|digest| app.policy.next_to_compare(&digest)) else { break };
-                let recorded = recorded_inputs(&app, comparison.layer(), RECORDED);
                 let clock = Arc::clone(app.guard.clock());
+                let now = clock.monotonic();
+                if looked_at.is_none_or(|at| now.saturating_sub(at) >= LOOK_AGAIN_AFTER) {
+                    (newest, looked_at) = (newest_decisions(&app, NEWEST), Some(now));
+                }
+                let recorded = inputs_of(&newest, comparison.layer(), RECORDED);
                 // a daemon that ends meanwhile is not kept
                 drop(app);
                 let began = (ThreadTime.cpu(), clock.monotonic());
