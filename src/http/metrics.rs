@@ -48,7 +48,7 @@ pub fn install() -> Option<&'static PrometheusHandle> {
 }
 
 /// What is counted along the way.
-const COUNTED: [(&str, &str); 13] = [
+const COUNTED: [(&str, &str); 14] = [
     ("tollgate_decisions_total", "Admissions decided, by decision"),
     ("tollgate_denials_total", "Reasons of denials, by code"),
     ("tollgate_policy_sets_refused_total", "Policy trees that were not taken"),
