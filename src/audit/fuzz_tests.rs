@@ -66,7 +66,13 @@ fn harmed(mut bytes: Vec<u8>, harms: &[Harm]) -> Vec<u8> {
 /// A segment with these payloads: its bytes, and each record's.
 fn segment(payloads: &[Vec<u8>]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let writer = WriterId::from_bytes([9; 16]);
-    let header = SegmentHeader { version: FORMAT_VERSION, writer, first_seq: 1, previous_hash: Digest::NONE, previous: Previous::NONE };
+    let header = SegmentHeader {
+        version: FORMAT_VERSION,
+        writer,
+        first_seq: 1,
+        previous_hash: Digest::NONE,
+        previous: Previous::NONE,
+    };
     let (mut bytes, mut records, mut chain) = (header.encode().to_vec(), Vec::new(), Chain::START);
     for (time, payload) in payloads.iter().enumerate() {
         let (mut buffer, mut room) = (Vec::new(), Vec::new());

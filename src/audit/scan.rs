@@ -249,8 +249,13 @@ mod tests {
 
     /// A segment with these payloads, and the offsets at which its records begin.
     fn segment(payloads: &[&str]) -> (Vec<u8>, Vec<usize>, Chain) {
-        let header =
-            SegmentHeader { version: FORMAT_VERSION, writer: WRITER, first_seq: 1, previous_hash: Digest::NONE, previous: Previous::NONE };
+        let header = SegmentHeader {
+            version: FORMAT_VERSION,
+            writer: WRITER,
+            first_seq: 1,
+            previous_hash: Digest::NONE,
+            previous: Previous::NONE,
+        };
         let (mut bytes, mut offsets, mut chain) = (header.encode().to_vec(), Vec::new(), Chain::START);
         let (mut buffer, mut room) = (Vec::new(), Vec::new());
         for (time, payload) in payloads.iter().enumerate() {

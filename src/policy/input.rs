@@ -450,7 +450,7 @@ mod tests {
     struct All {
         kinds: Vec<Kind>,
         pair: (i64, f32),
-        by_number: BTreeMap<u64, ()>,
+        by_number: BTreeMap<u64, bool>,
         by_kind: BTreeMap<char, &'static str>,
         none: Option<bool>,
         not_finite: f64,
@@ -465,9 +465,15 @@ mod tests {
     #[test]
     fn every_shape_is_what_its_json_gives() {
         agrees(&All {
-            kinds: vec![Kind::Unit, Kind::One(7), Kind::Two(-3, 'é'), Kind::Named { x: Some(1) }, Kind::Named { x: None }],
+            kinds: vec![
+                Kind::Unit,
+                Kind::One(7),
+                Kind::Two(-3, 'é'),
+                Kind::Named { x: Some(1) },
+                Kind::Named { x: None },
+            ],
             pair: (i64::MIN, 1.5),
-            by_number: BTreeMap::from([(10, ()), (9, ())]),
+            by_number: BTreeMap::from([(10, true), (9, false)]),
             by_kind: BTreeMap::from([('b', "x"), ('a', "")]),
             none: None,
             not_finite: f64::NAN,

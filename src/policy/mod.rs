@@ -1,8 +1,6 @@
 //! Policy: Rego layers that judge an input document.
 //!
-//! [`check()`] makes a [`PolicySet`] out of a [`Tree`], or says everything that is wrong. Each worker has its own
-//! [`Engines`] and asks them: [`Engines::evaluate`]. regorus is named in this room alone.
-//!
+//! [`check()`] makes a [`PolicySet`] out of a [`Tree`]. Each worker asks its own [`Engines`]. regorus is named here alone.
 //! Reading order: `tree`, `check`, `outline`, `lint`, `set`, `evaluate`, `asking`, `output`; then `compile` and `builtins`.
 
 #[cfg(test)]

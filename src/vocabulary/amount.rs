@@ -188,7 +188,7 @@ impl Digits {
     }
 
     fn whole(&mut self, mut whole: u128) {
-        while let Err(_) = u64::try_from(whole) {
+        while u64::try_from(whole).is_err() {
             self.digit(u64::try_from(whole % 10).unwrap_or(0));
             whole /= 10;
         }

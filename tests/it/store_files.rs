@@ -249,7 +249,8 @@ fn format_version_2_is_read_behind_version_1() {
     assert!(!String::from_utf8_lossy(&last).contains("price-lookup/3\",\"decision"), "what it holds is packed");
     only_the_set_is_missing(&verify(dir.path(), None));
     let ops: Vec<String> = export(dir.path(), None).iter().map(|e| e["op"].as_str().unwrap().to_owned()).collect();
-    let wanted = ["policy_set.publish", "budget.create", "admit", "admit", "hold.settle", "policy_set.publish", "admit"];
+    let wanted =
+        ["policy_set.publish", "budget.create", "admit", "admit", "hold.settle", "policy_set.publish", "admit"];
     assert_eq!(ops, wanted);
     let store = open(dir.path());
     let first = decided(&store, admit("rfq-draft", "run-17/price-lookup/3", "0.42"));

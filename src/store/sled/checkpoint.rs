@@ -108,11 +108,7 @@ struct Writing {
 }
 
 impl Writing {
-    fn section(
-        &mut self,
-        kind: SectionKind,
-        write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn section(&mut self, kind: SectionKind, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         put_section(&mut self.buffer, kind, write)?;
         if self.buffer.len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
     }

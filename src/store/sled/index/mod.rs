@@ -7,5 +7,5 @@ mod rows;
 
 pub use blocks::{Blocks, IndexError};
 pub use database::{Index, Rest, RunDecisions, Shelf};
-pub use rows::Rows;
 pub(super) use rows::Outline;
+pub use rows::Rows;

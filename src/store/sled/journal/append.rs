@@ -3,7 +3,8 @@
 
 use super::{Disk, LogFile, Segment, Walk};
 use crate::audit::{
-    Chain, FORMAT_VERSION, Frame, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId, file_name,
+    Chain, FORMAT_VERSION, Frame, MARK_FILE, Mark, Previous, SEGMENT_HEADER, SegmentHeader, TooLong, WriterId,
+    file_name,
 };
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -244,13 +245,7 @@ impl Journal {
         self.disk.rename(&fresh, &path)?;
         self.disk.sync_dir(&self.dir)?;
         self.json = 0;
-        self.current = Current::Open {
-            file,
-            first_seq,
-            length: SEGMENT_HEADER as u64,
-            previous,
-            is_old: false,
-        };
+        self.current = Current::Open { file, first_seq, length: SEGMENT_HEADER as u64, previous, is_old: false };
         Ok(())
     }
 }

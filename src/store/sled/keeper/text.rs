@@ -89,7 +89,9 @@ mod tests {
         same(&format!("{head},\"entries\":[{tricky}],\"accounts\":[],\"more\":1}}"), false);
         same(&format!("{head}, \"entries\": [ {tricky} ], \"accounts\": []}}"), false);
         same(&format!("{head},\"accounts\":[],\"entries\":[{tricky}]}}"), false);
-        for wrong in ["]", ",\"entries\":[{},],\"accounts\":[]}", ",\"entries\":[{}{}],\"accounts\":[]}", ",\"entries\":[{}"] {
+        for wrong in
+            ["]", ",\"entries\":[{},],\"accounts\":[]}", ",\"entries\":[{}{}],\"accounts\":[]}", ",\"entries\":[{}"]
+        {
             same(&format!("{head}{wrong}"), false);
         }
     }
