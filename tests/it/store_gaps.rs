@@ -91,7 +91,7 @@ fn soon(what: &str, holds: impl Fn() -> bool) {
 const FLIPPED: u64 = 200;
 
 /// A sealed segment that cannot be read keeps commits from going on once memory holds eight more, and then no further one is
-/// sealed that would have it tried again. Seen to fail with the keeper waiting for the next seal (`keeper/work.rs`, `run`).
+/// sealed that would have it tried again.
 #[test]
 fn a_segment_that_could_not_be_read_is_tried_again_although_none_is_sealed() {
     let mut place = Place::new();

@@ -158,9 +158,9 @@ fn every_fault_that_is_written_down_has_its_test() {
         let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let begins = format!("fn {name}(");
         let at = source.find(&begins).unwrap_or_else(|| panic!("{file} has no {name}"));
-        let before: Vec<&str> = source[..at].lines().rev().skip(1).take(12).collect();
-        let test = before.iter().take_while(|line| !line.trim().is_empty()).any(|line| line.contains("#[test]"));
-        assert!(test, "{name} in {file} is no test");
+        let before = source[..at].lines().rev().skip_while(|line| line.trim().is_empty());
+        let is_test = before.take_while(|line| !line.trim().is_empty()).any(|line| line.contains("#[test]"));
+        assert!(is_test, "{name} in {file} is no test");
     }
     for file in ["README.md", "docs/operating.md"] {
         assert!(fs::read_to_string(root.join(file)).unwrap().contains("faults.md"), "{file} leads there");
