@@ -32,7 +32,9 @@ fn offer(app: &Arc<App>, tree: Tree, barrier: Option<Arc<Barrier>>) -> std::thre
     let app = Arc::clone(app);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        barrier.iter().for_each(|barrier| drop(barrier.wait()));
+        if let Some(barrier) = barrier {
+            barrier.wait();
+        }
         runtime.block_on(offer_tree(&app, &tree)).unwrap()
     })
 }
