@@ -720,4 +720,7 @@ fn only_covering_budgets_are_found_among_many() {
     index.insert(org);
     insert(&mut index, "b7-too", json!({"agent": "agent-7"}));
     assert_eq!(ids(&index), ["a-run", "b7", "b7-too", "z-org"]);
+    let newer = Budget { revision: 9, ..(*index.matching(&facts)[1]).clone() };
+    index.insert(Arc::new(newer));
+    assert_eq!(index.matching(&facts).iter().map(|budget| budget.revision).collect::<Vec<_>>(), [1, 9, 1, 1]);
 }
