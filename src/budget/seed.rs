@@ -14,7 +14,7 @@ pub fn parse_seed(text: &str) -> Result<Vec<BudgetSpec>, Vec<FieldFault>> {
     one_by_one(text).map_or_else(|| parse(text), Ok)
 }
 
-/// The budgets of a sound file, table by table: a file of 100,000 takes 600 MB as one document, for a moment. `None` if
+/// The budgets of a sound file, table by table: a file of 100,000 takes some 500 MB more as one document, for a moment. `None` if
 /// anything is not as it should be, or a text only looks like a table's beginning.
 fn one_by_one(text: &str) -> Option<Vec<BudgetSpec>> {
     let mut specs: Vec<BudgetSpec> = Vec::new();

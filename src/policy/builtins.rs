@@ -212,8 +212,7 @@ pub(super) struct Shared {
     pub(super) capped: Arc<AtomicBool>,
 }
 
-/// What regorus wants to be handed beside the values: it names it in errors. Made once, for all engines only read it; made
-/// for each engine it was a third of what a small layer's takes.
+/// What regorus wants to be handed beside the values: it names it in errors. Made once, for all engines only read it.
 struct StandIns {
     span: Span,
     /// As many as any built-in has arguments.

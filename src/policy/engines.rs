@@ -7,11 +7,11 @@ use super::text::Digest;
 use regorus::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// What an interpreter takes beside its source, as measured for small modules.
+/// What an interpreter takes beside its source, about: 54 KB were measured for a small module without our built-ins.
 const INTERPRETER_BYTES: usize = 64 * 1024;
 /// Syntax tree, schedule and tables of a module take some ten times its text.
 const BYTES_PER_SOURCE_BYTE: usize = 10;
-/// What a machine of the RVM takes beside its program.
+/// What a machine of the RVM takes beside its program, about: 3.5 KB were measured.
 const MACHINE_BYTES: usize = 5 * 1024;
 /// What a program takes for each byte of its code.
 const BYTES_PER_CODE_BYTE: usize = 5;
