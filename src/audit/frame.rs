@@ -66,13 +66,19 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn unpack(&self, json: &mut Vec<u8>) -> Result<(), Unpackable> {
+    /// How long the JSON is, and what it is packed in.
+    fn claimed(&self) -> Result<(usize, &'a [u8]), Unpackable> {
         let (length, packed) = self.bytes.split_first_chunk::<4>().ok_or(Unpackable)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| Unpackable)?;
         // a byte of LZ4 stands for 255 at most: a wrong length must not ask for more memory than that
         if length > MAX_PAYLOAD.min(packed.len().saturating_mul(255)) {
             return Err(Unpackable);
         }
+        Ok((length, packed))
+    }
+
+    fn unpack(&self, json: &mut Vec<u8>) -> Result<(), Unpackable> {
+        let (length, packed) = self.claimed()?;
         json.clear();
         json.resize(length, 0);
         match lz4_flex::block::decompress_into(packed, json) {
@@ -282,5 +288,7 @@ mod tests {
             assert_eq!(Payload { bytes: &bytes, packed: true }.json(), Err(Unpackable), "{length}");
         }
         assert_eq!(Payload { bytes: b"abc", packed: true }.json(), Err(Unpackable));
+        let large = [&u32::MAX.to_le_bytes()[..], &[0; 20]].concat();
+        assert_eq!(Payload { bytes: &large, packed: true }.claimed(), Err(Unpackable), "before any memory is taken");
     }
 }
